@@ -1,0 +1,149 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Runtime files that are not ours (ONNX Runtime's header and library, models) stand here; `make deps` fills it.
+let runtime = Context.packageDirectory + "/.runtime"
+let strict = Context.environment["CI"] != nil
+
+/// Debug builds are optimised too: tests flip every byte of a file and score millions of vectors.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .unsafeFlags(["-O"], .when(configuration: .debug)),
+    .unsafeFlags(strict ? ["-warnings-as-errors"] : []),
+]
+
+let cSettings: [CSetting] = [
+    .unsafeFlags(["-O3", "-fno-fast-math", "-ffp-contract=off", "-Wall", "-Wextra"] + (strict ? ["-Werror"] : []))
+]
+
+let cxxSettings: [CXXSetting] = [
+    .unsafeFlags(["-I" + runtime + "/include", "-O2", "-Wall", "-Wextra"] + (strict ? ["-Werror"] : []))
+]
+
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func executable(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: "Sources/" + path, swiftSettings: settings)
+}
+
+/// Tests of one module: it, what they need beside it, and `testdata/` where a suite has such a folder.
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.init(stringLiteral: name)] + dependencies, exclude: exclude,
+        swiftSettings: settings)
+}
+
+let package = Package(
+    name: "facet",
+    products: [
+        .executable(name: "coordinator", targets: ["coordinator"]),
+        .executable(name: "face-extractor", targets: ["face-extractor"]),
+        .executable(name: "facectl", targets: ["facectl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    ],
+    targets: [
+        // Level 1
+        module("FaceModel"),
+        .systemLibrary(name: "CLZ4", path: "Sources/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        module("StorageIO", ["CLZ4"]),
+        module("AccessControl", ["FaceModel", crypto]),
+        module("KeyHierarchy", ["FaceModel", crypto]),
+        .target(name: "CVectorKernels", cSettings: cSettings),
+        // Level 2
+        module("VectorSearch", ["FaceModel", "CVectorKernels"]),
+        module("WriteAheadLog", ["FaceModel", "StorageIO"]),
+        module("SegmentStore", ["FaceModel", "StorageIO", "VectorSearch"]),
+        module("ClusterModel", ["FaceModel"]),
+        module("AuditLedger", ["FaceModel", crypto]),
+        // Level 3
+        module(
+            "ShardEngine",
+            [
+                "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore",
+                "ClusterModel", "AuditLedger", grdb, log, metrics,
+            ]),
+        module(
+            "Coordinator",
+            ["FaceModel", "KeyHierarchy", "VectorSearch", "ClusterModel", "AuditLedger", log, metrics]),
+        module("ControlPlane", ["FaceModel", "ClusterModel", grdb]),
+        .target(
+            name: "CFaceExtraction", cxxSettings: cxxSettings,
+            linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16")]),
+        module("FaceExtraction", ["FaceModel", "CFaceExtraction", crypto, log, metrics]),
+        // Level 4
+        module(
+            "RekognitionAPI",
+            [
+                "FaceModel", "AccessControl", "ClusterModel", "AuditLedger", "Coordinator", coreMetrics, crypto,
+                hummingbird, log,
+                metrics,
+            ]),
+        // Level 5
+        executable(
+            "coordinator", path: "coordinator",
+            [
+                "FaceModel", "StorageIO", "AccessControl", "KeyHierarchy", "ClusterModel", "AuditLedger",
+                "ShardEngine", "Coordinator", "ControlPlane", "FaceExtraction", "RekognitionAPI", arguments, lifecycle,
+                log, metrics, yams,
+            ]),
+        executable("face-extractor", path: "face-extractor", ["FaceExtraction", arguments]),
+        executable(
+            "facectl", path: "facectl",
+            [
+                "FaceModel", "StorageIO", "AccessControl", "KeyHierarchy", "ClusterModel", "AuditLedger",
+                "ShardEngine", "ControlPlane", arguments, httpClient,
+            ]),
+        // Tests
+        .target(
+            name: "SimulatedDisk", dependencies: ["StorageIO"], path: "Tests/SimulatedDisk", swiftSettings: settings),
+        .target(
+            name: "TestBench",
+            dependencies: [
+                "FaceModel", "StorageIO", "KeyHierarchy", "ClusterModel", "AuditLedger", "ShardEngine", "Coordinator",
+                "ControlPlane", "SimulatedDisk",
+            ], path: "Tests/TestBench", swiftSettings: settings),
+        tests("FaceModel", []),
+        tests("StorageIO", ["SimulatedDisk"]),
+        tests("AccessControl", ["FaceModel"], exclude: ["testdata"]),
+        tests("KeyHierarchy", ["FaceModel"], exclude: ["testdata"]),
+        tests("CVectorKernels", []),
+        tests("VectorSearch", ["FaceModel"]),
+        tests("WriteAheadLog", ["FaceModel", "StorageIO", "SimulatedDisk"]),
+        tests("SegmentStore", ["FaceModel", "StorageIO", "VectorSearch"]),
+        tests("AuditLedger", ["FaceModel", crypto], exclude: ["testdata"]),
+        tests(
+            "ShardEngine",
+            ["FaceModel", "StorageIO", "KeyHierarchy", "WriteAheadLog", "ClusterModel", "AuditLedger", "SimulatedDisk"]),
+        tests("Coordinator", ["FaceModel", "KeyHierarchy", "AuditLedger", "TestBench"]),
+        tests("RekognitionAPI", ["FaceModel", "AccessControl", "TestBench", metrics, coreMetrics]),
+        tests("ControlPlane", ["FaceModel", "ClusterModel"]),
+        tests("FaceExtraction", ["FaceModel", "CFaceExtraction", "face-extractor", log]),
+        .testTarget(name: "TidyTests", swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)
