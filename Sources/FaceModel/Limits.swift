@@ -1,0 +1,40 @@
+/// Every bound of the system. At a bound Facet refuses with a named error; nothing grows without one.
+package enum Limits {
+    // Requests.
+    package static let requestBytesMax = 16 << 20
+    package static let imageBytesMax = 5_242_880
+    package static let imageSidePixelsMax = 10_000
+    package static let imagePixelsMax = 50_000_000
+    package static let facesPerImage = 100
+    package static let candidatesMax = 4_096
+    package static let candidatesDefault = 80
+    package static let pageSizeMax = 4_096
+    package static let pageSizeDefault = 1_000
+    package static let deleteFacesMax = 4_096
+    package static let vectorsPerRequestMax = 1_000
+    package static let headerTextBytesMax = 512
+    package static let clockSkewSecondsMax = 300
+    package static let requestDeadlineSeconds = 30
+    package static let requestsInFlightMax = 256
+    // Vectors.
+    package static let dimensionRange = 64...2_048
+    package static let normMin: Float = 1e-6
+    // Log.
+    package static let recordPayloadBytesMax = 1 << 20
+    package static let batchBytesMax = 1 << 20
+    package static let logInboxMax = 1_024
+    package static let walSegmentBytesMin = 1 << 20
+    package static let walSegmentBytesMax = 64 << 20
+    package static let idleConfirmMilliseconds = 50
+    // Segments.
+    package static let bufferFacesMax = 8_192
+    /// From here the buffer is made a segment; between here and the maximum one more batch fits.
+    package static let bufferFacesFlush = 4_096
+    /// Puts of one batch: `batchBytesMax` over the smallest put, and the request that crosses that line.
+    package static let batchFacesMax = 4_096
+    package static let segmentFacesMax = 1 << 20
+    package static let vectorsPerBlock = 4
+    package static let recordsPerBlock = 256
+    // Collections.
+    package static let collectionsPerTenantMax = 10_000
+}

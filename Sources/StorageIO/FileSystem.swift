@@ -1,0 +1,62 @@
+/// What a file operation could not do, and to which path.
+package enum FileError: Error, Hashable, Sendable {
+    case notFound(path: String)
+    case alreadyExists(path: String)
+    /// The disk, a quota or a size limit is full; the caller may retry when there is space.
+    case noSpace(path: String, operation: String)
+    /// `code` is the errno.
+    case failed(path: String, operation: String, code: Int32)
+    /// A read reached past the end of the file.
+    case truncated(path: String, offset: Int, wanted: Int)
+}
+
+/// An open file. Positions are explicit; a handle is used by one thread at a time unless it is only read.
+package protocol FileHandle: AnyObject, Sendable {
+    var path: String { get }
+    func size() throws(FileError) -> Int
+    /// Fills `buffer` from `offset`, or throws `truncated`.
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError)
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError)
+    /// `fdatasync`: contents and size are durable when it returns. After a failure the file must not be trusted.
+    func synchronize() throws(FileError)
+    /// Makes the file `size` bytes long; new bytes read as zero.
+    func resize(to size: Int) throws(FileError)
+    func close()
+}
+
+package enum FileOpenMode: Hashable, Sendable {
+    case read
+    case readWrite
+    /// Fails with `alreadyExists` where there is one.
+    case createNew
+}
+
+/// The disk as Facet sees it. The POSIX one is `POSIXFileSystem`; tests bring one that forgets what was not synced.
+package protocol FileSystem: Sendable {
+    func open(_ path: String, _ mode: FileOpenMode) throws(FileError) -> any FileHandle
+    func exists(_ path: String) throws(FileError) -> Bool
+    /// Names, sorted, without `.` and `..`.
+    func list(_ directory: String) throws(FileError) -> [String]
+    /// Creates missing parents too; an existing directory is no error. The parents are synced.
+    func createDirectory(_ path: String) throws(FileError)
+    func rename(_ from: String, to: String) throws(FileError)
+    func remove(_ path: String) throws(FileError)
+    func removeDirectoryTree(_ path: String) throws(FileError)
+    /// `fsync` of the directory: its names are durable when it returns.
+    func synchronizeDirectory(_ path: String) throws(FileError)
+    func space(at path: String) throws(FileError) -> DiskCapacity
+}
+
+/// Bytes of the disk under a path, as an unprivileged process may use them.
+package struct DiskCapacity: Hashable, Sendable {
+    package var total: Int
+    package var free: Int
+
+    package init(total: Int, free: Int) {
+        self.total = total
+        self.free = free
+    }
+
+    /// Share in use, 0...1.
+    package var used: Double { total == 0 ? 1 : 1 - Double(free) / Double(total) }
+}

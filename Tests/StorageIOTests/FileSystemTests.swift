@@ -1,0 +1,73 @@
+import Foundation
+import SimulatedDisk
+import StorageIO
+import Testing
+
+/// The same expectations of the real disk and of the simulated one, so that tests on the second mean something.
+@Suite struct FileSystemTests {
+    private func onBoth(_ check: (any FileSystem, String) throws -> Void) throws {
+        try check(SimulatedDisk(), "/disk")
+        let scratch = NSTemporaryDirectory() + "facet-files-\(ProcessInfo.processInfo.globallyUniqueString)"
+        defer { _ = try? FileManager.default.removeItem(atPath: scratch) }
+        try check(POSIXFileSystem(), scratch)
+    }
+
+    @Test func filesKeepWhatIsWrittenWhereItIsWritten() throws {
+        try onBoth { files, root in
+            try files.createDirectory(root + "/a/b")
+            let file = try files.open(root + "/a/b/one", .createNew)
+            try file.write(all: [1, 2, 3], at: 5)
+            try file.synchronize()
+            #expect(try file.size() == 8)
+            #expect(try file.read(count: 8, at: 0) == [0, 0, 0, 0, 0, 1, 2, 3])
+            try file.resize(to: 6)
+            #expect(try file.size() == 6)
+            #expect(throws: FileError.self) { try file.read(count: 7, at: 0) }
+            #expect(throws: FileError.alreadyExists(path: root + "/a/b/one")) {
+                try files.open(root + "/a/b/one", .createNew)
+            }
+        }
+    }
+
+    @Test func namesAreListedRenamedAndRemoved() throws {
+        try onBoth { files, root in
+            try files.createDirectory(root)
+            for name in ["b", "a", "c"] { try files.open(root + "/" + name, .createNew).close() }
+            try files.rename(root + "/c", to: root + "/d")
+            #expect(try files.list(root) == ["a", "b", "d"])
+            try files.remove(root + "/a")
+            #expect(try !files.exists(root + "/a"))
+            #expect(throws: FileError.notFound(path: root + "/a")) { try files.open(root + "/a", .read) }
+            try files.synchronizeDirectory(root)
+            try files.removeDirectoryTree(root)
+            #expect(try !files.exists(root))
+        }
+    }
+
+    @Test func anAtomicFileIsOldOrNewAfterACrashAtAnyOperation() throws {
+        for operation in 1...30 {
+            let disk = SimulatedDisk()
+            try disk.createDirectory("/d")
+            try AtomicFile.write([1, 1, 1], to: "/d/f", on: disk)
+            let before = disk.operations
+            disk.crash(atOperation: before + operation)
+            let written = (try? AtomicFile.write([2, 2, 2, 2], to: "/d/f", on: disk)) != nil
+            disk.restart(seed: UInt64(operation))
+            let found = try AtomicFile.read("/d/f", on: disk, limit: 100)
+            #expect(found == [2, 2, 2, 2] || (!written && found == [1, 1, 1]))
+        }
+    }
+
+    @Test func theRealDiskTellsItsSpace() throws {
+        let space = try POSIXFileSystem().space(at: NSTemporaryDirectory())
+        #expect(space.total > 0 && space.free <= space.total && (0...1).contains(space.used))
+    }
+
+    @Test func aLockIsHeldOnce() throws {
+        let path = NSTemporaryDirectory() + "facet-lock-\(ProcessInfo.processInfo.globallyUniqueString)"
+        defer { _ = try? FileManager.default.removeItem(atPath: path) }
+        let lock = try FileLock(path: path)
+        #expect(throws: FileError.alreadyExists(path: path)) { try FileLock(path: path) }
+        withExtendedLifetime(lock) {}
+    }
+}
