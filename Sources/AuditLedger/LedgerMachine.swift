@@ -1,0 +1,155 @@
+/// Orders the leaves, grows the tree, says what to sign and what to flush. A value: no disk, no clock, no randomness of
+/// its own.
+///
+/// Invariants: committed <= prepared; only a committed size is signed; a tile is handed out only when all its leaves are
+/// committed; what is flushed is never changed. The driver's contract: append the payloads of `prepare` in order, then
+/// call `committed` when they are durable, or `abandon` when none of them was written.
+package struct LedgerMachine: Sendable {
+    private let recordKey: [UInt8]
+    private let signer: CheckpointSigner
+    private var tree: MerkleTree
+    /// Payloads from `flushedSize` on; those before stand in tiles.
+    private var tail: [LeafPayload]
+    package private(set) var committedSize: UInt64
+    package private(set) var flushedSize: UInt64
+
+    /// An empty ledger. `recordKey` is 32 bytes.
+    package init(recordKey: [UInt8], signer: CheckpointSigner) {
+        precondition(recordKey.count == 32, "a record key has 32 bytes")
+        self.recordKey = recordKey
+        self.signer = signer
+        tree = MerkleTree()
+        tail = []
+        committedSize = 0
+        flushedSize = 0
+    }
+
+    package var verifierKey: VerifierKey { signer.verifierKey }
+    package var preparedSize: UInt64 { tree.size }
+    package var committedRoot: MerkleHash { tree.root(size: committedSize) }
+
+    // MARK: Recovery
+
+    /// Takes the leaves of the next full tile back, in order.
+    package mutating func recover(bundle leaves: [[UInt8]]) {
+        precondition(leaves.count == Int(LedgerTile.width) && tail.isEmpty, "tiles come first, and are full")
+        for leaf in leaves { tree.append(.leaf(leaf)) }
+        (committedSize, flushedSize) = (tree.size, tree.size)
+    }
+
+    /// What a leaf record of the log is to this ledger.
+    package enum Recovery: Hashable, Sendable {
+        case taken
+        /// It stands in a tile already, with the same leaf.
+        case known
+        /// It is not the leaf that must come next, or not the one that a tile holds.
+        case contradicts(reason: String)
+    }
+
+    /// Takes a leaf of the log back; all records of a recovered log are durable.
+    package mutating func recover(_ payload: LeafPayload) -> Recovery {
+        let hash = MerkleHash.leaf(payload.leaf.bytes)
+        guard payload.index >= tree.size else {
+            return tree.leafHash(payload.index) == hash
+                ? .known : .contradicts(reason: "leaf \(payload.index) is one in the log and another in its tile")
+        }
+        guard payload.index == tree.size else {
+            return .contradicts(reason: "leaf \(payload.index) follows on \(tree.size) leaves")
+        }
+        tree.append(hash)
+        tail.append(payload)
+        committedSize = tree.size
+        return .taken
+    }
+
+    /// Why a signed checkpoint contradicts this ledger, nil when it does not.
+    package func contradiction(to checkpoint: Checkpoint) -> String? {
+        guard checkpoint.size <= committedSize else {
+            return "a signed checkpoint covers \(checkpoint.size) leaves, but there are \(committedSize)"
+        }
+        return tree.root(size: checkpoint.size) == checkpoint.root
+            ? nil : "the first \(checkpoint.size) leaves are not those of a signed checkpoint"
+    }
+
+    // MARK: Writing
+
+    /// Makes the leaf of an entry; it is in the tree, and not committed.
+    package mutating func prepare(
+        _ entry: LedgerEntry, using generator: inout some RandomNumberGenerator
+    ) -> LeafPayload {
+        let (leaf, sealed) = SealedRecord.make(entry, recordKey: recordKey, using: &generator)
+        let payload = LeafPayload(index: tree.size, leaf: leaf, sealed: sealed)
+        tree.append(.leaf(leaf.bytes))
+        tail.append(payload)
+        return payload
+    }
+
+    /// Everything prepared is durable.
+    package mutating func committed() { committedSize = tree.size }
+
+    /// Nothing that was prepared since the last commit was written.
+    package mutating func abandon() {
+        tail.removeLast(Int(tree.size - committedSize))
+        tree.truncate(to: committedSize)
+    }
+
+    /// The signed note of the committed tree.
+    package func checkpoint() -> String { signer.sign(size: committedSize, root: committedRoot) }
+
+    /// The files of the next 256 committed leaves, in the order they must become durable; empty when there are not
+    /// enough. Call `flushed` when they all are.
+    package func tilesToFlush() -> [(tile: LedgerTile, bytes: [UInt8])] {
+        let size = flushedSize + LedgerTile.width
+        guard committedSize >= size else { return [] }
+        let number = flushedSize / LedgerTile.width
+        let leaves = tail.prefix(Int(LedgerTile.width))
+        var files: [(tile: LedgerTile, bytes: [UInt8])] = [
+            (.privates(number), LedgerBundle.privates(leaves.map(\.sealed))),
+            (.checkpoint(number), Array(signer.sign(size: size, root: tree.root(size: size)).utf8)),
+        ]
+        for tile in Self.hashTiles(endingAt: size) {
+            guard case .hashes(let level, let number) = tile,
+                let hashes = tree.tile(level: level, number: number, size: size)
+            else { preconditionFailure("a tile that ends at a committed size is complete") }
+            files.append((tile, LedgerBundle.hashes(hashes)))
+        }
+        files.append((.entries(number), LedgerBundle.entries(leaves.map(\.leaf))))
+        return files
+    }
+
+    package mutating func flushed() {
+        precondition(committedSize >= flushedSize + LedgerTile.width, "only what was handed out is flushed")
+        tail.removeFirst(Int(LedgerTile.width))
+        flushedSize += LedgerTile.width
+    }
+
+    /// Every hash tile that becomes full with leaf `size - 1`, lowest level first.
+    package static func hashTiles(endingAt size: UInt64) -> [LedgerTile] {
+        var tiles: [LedgerTile] = []
+        var hashes = size
+        while hashes > 0, hashes.isMultiple(of: LedgerTile.width) {
+            hashes /= LedgerTile.width
+            tiles.append(.hashes(level: tiles.count, number: hashes - 1))
+        }
+        return tiles
+    }
+
+    // MARK: Reading
+
+    /// The payload of a leaf that is not flushed yet; nil for one that stands in a tile.
+    package func unflushed(_ index: UInt64) -> LeafPayload? {
+        index >= flushedSize && index < committedSize ? tail[Int(index - flushedSize)] : nil
+    }
+
+    /// The proof of a committed leaf; `leaf` are its bytes.
+    package func proof(of index: UInt64, leaf: [UInt8]) -> LeafProof {
+        LeafProof(
+            index: index, leaf: leaf,
+            path: tree.inclusionPath(index: index, size: committedSize).map(\.bytes), treeSize: committedSize,
+            rootHash: committedRoot.bytes, checkpoint: checkpoint())
+    }
+
+    package func consistencyProof(from old: UInt64) -> [[UInt8]] {
+        tree.consistencyProof(from: old, to: committedSize).map(\.bytes)
+    }
+}

@@ -1,0 +1,93 @@
+package import FaceModel
+
+/// An account. Status and quotas live in the ledger.
+package struct TenantRegister: Hashable, Sendable {
+    package var tenant: TenantID
+    package var created: Timestamp
+    package init(tenant: TenantID, created: Timestamp) {
+        self.tenant = tenant
+        self.created = created
+    }
+}
+
+/// An access key: who may sign requests, for which tenant, as what.
+package struct AccessKeyRegister: Hashable, Sendable {
+    package var accessKey: AccessKeyID
+    package var tenant: TenantID
+    /// The person behind the key, as the institution names people; two keys of one person are one person.
+    package var person: String
+    package var roles: Set<String>
+    /// The secret, sealed under the key file (see `KeyHierarchy`).
+    package var sealedSecret: [UInt8]
+    package var created: Timestamp
+    package var revoked: Timestamp?
+    package init(
+        accessKey: AccessKeyID, tenant: TenantID, person: String, roles: Set<String>, sealedSecret: [UInt8],
+        created: Timestamp, revoked: Timestamp?
+    ) {
+        self.accessKey = accessKey
+        self.tenant = tenant
+        self.person = person
+        self.roles = roles
+        self.sealedSecret = sealedSecret
+        self.created = created
+        self.revoked = revoked
+    }
+}
+
+/// What a collection is: its model, dimension and sealed key. Its faces are in the shards of its map.
+package struct CollectionRegister: Hashable, Sendable {
+    package var tenant: TenantID
+    package var name: CollectionName
+    package var uid: CollectionUID
+    package var modelName: String
+    package var modelVersion: String
+    package var dimension: Int
+    package var sealedKey: [UInt8]
+    package var tags: [String: String]
+    package var created: Timestamp
+    package init(
+        tenant: TenantID, name: CollectionName, uid: CollectionUID, modelName: String, modelVersion: String,
+        dimension: Int, sealedKey: [UInt8], tags: [String: String], created: Timestamp
+    ) {
+        self.tenant = tenant
+        self.name = name
+        self.uid = uid
+        self.modelName = modelName
+        self.modelVersion = modelVersion
+        self.dimension = dimension
+        self.sealedKey = sealedKey
+        self.tags = tags
+        self.created = created
+    }
+}
+
+/// Which shards hold a collection and the subtree roots each owns. Rises only by a shard split.
+package struct CollectionMap: Hashable, Sendable {
+    package struct Shard: Hashable, Sendable {
+        package var id: ShardID
+        package var roots: [LeafID]
+        package init(id: ShardID, roots: [LeafID]) {
+            self.id = id
+            self.roots = roots
+        }
+    }
+    package var collection: CollectionUID
+    package var version: UInt64
+    package var shards: [Shard]
+    package init(collection: CollectionUID, version: UInt64, shards: [Shard]) {
+        self.collection = collection
+        self.version = version
+        self.shards = shards
+    }
+}
+
+/// The cluster itself: one id for life, and the newest format every member understands.
+package struct ClusterRegister: Hashable, Sendable {
+    package var id: Bits128
+    package var formatVersion: Int
+    package init(id: Bits128, formatVersion: Int) {
+        self.id = id
+        self.formatVersion = formatVersion
+    }
+}

@@ -1,0 +1,214 @@
+package import FaceModel
+package import VectorSearch
+
+/// Rows of one source that one thread scans at a time.
+package struct ScanPart: Hashable, Sendable {
+    package let source: RowSource
+    package let rows: Range<Int>
+}
+
+/// Every live face of a replica at one moment: segments and buffers, each with its dead rows.
+///
+/// A value. The writer thread changes its own copy and publishes copies; a reader keeps one for as long as it scans,
+/// and nothing it holds changes or is freed meanwhile. What is shared (segments, chunks, bitmaps) is copied only when
+/// it is changed.
+package struct SearchSnapshot: Sendable {
+    package struct SegmentView: Sendable {
+        package let segment: Segment
+        package fileprivate(set) var dead: RowBitmap
+    }
+
+    private struct DatedBuffer: Sendable {
+        var view: BufferView
+        var dead: RowBitmap
+    }
+
+    package let dimension: Int
+    /// By rising segment number.
+    package private(set) var segments: [SegmentView] = []
+    /// By rising serial; more than one while a sealed buffer is being flushed.
+    private var buffers: [DatedBuffer] = []
+
+    package init(dimension: Int) { self.dimension = dimension }
+
+    // MARK: Changes, by the writer thread
+
+    /// `dead` are rows deleted before; rows beyond the segment are a programming error.
+    package mutating func add(_ segment: Segment, dead: RowBitmap = RowBitmap()) {
+        precondition(dead.count(in: 0..<segment.count) == dead.count, "a dead row beyond its segment")
+        segments.append(SegmentView(segment: segment, dead: dead))
+        segments.sort { $0.segment.number < $1.segment.number }
+    }
+
+    /// Shows the buffer as far as `view` goes, keeping the rows of it marked dead before.
+    package mutating func show(_ view: BufferView) {
+        if let at = buffers.firstIndex(where: { $0.view.serial == view.serial }) {
+            buffers[at].view = view
+        } else {
+            buffers.append(DatedBuffer(view: view, dead: RowBitmap()))
+            buffers.sort { $0.view.serial < $1.view.serial }
+        }
+    }
+
+    /// A deleted face's row is never offered again. False when it was dead; an unknown source is a programming error.
+    @discardableResult
+    package mutating func markDead(at locator: RowLocator) -> Bool {
+        switch locator.source {
+        case .segment(let number):
+            let at = segmentIndex(number)
+            precondition((0..<segments[at].segment.count).contains(locator.row), "a row beyond its segment")
+            return segments[at].dead.insert(locator.row)
+        case .buffer(let serial):
+            let at = bufferIndex(serial)
+            precondition((0..<buffers[at].view.count).contains(locator.row), "a row beyond its buffer")
+            return buffers[at].dead.insert(locator.row)
+        }
+    }
+
+    /// The buffer's rows are in `segment` now (nil when none was live); rows that died since the flush began stay dead.
+    package mutating func replace(buffer serial: UInt64, with segment: Segment?) {
+        let old = buffers.remove(at: bufferIndex(serial))
+        let died = old.dead.rows.map { old.view.id($0) }
+        if let segment { add(segment, dead: segment.rows(of: died)) }
+    }
+
+    /// The live rows of `inputs` are in `segment` now; rows that died since the merge was planned stay dead.
+    package mutating func replace(segments inputs: [UInt64], with segment: Segment?) {
+        var died: [FaceID] = []
+        for number in inputs {
+            let old = segments.remove(at: segmentIndex(number))
+            died += old.dead.rows.map { old.segment.ids[$0] }
+        }
+        if let segment { add(segment, dead: segment.rows(of: died)) }
+    }
+
+    // MARK: Reading
+
+    package var liveCount: Int {
+        segments.reduce(0) { $0 + $1.segment.count - $1.dead.count }
+            + buffers.reduce(0) { $0 + $1.view.count - $1.dead.count }
+    }
+
+    /// Rows of every buffer, dead ones included.
+    package var bufferedCount: Int { buffers.reduce(0) { $0 + $1.view.count } }
+
+    package var residentBytes: Int {
+        segments.reduce(0) { $0 + $1.segment.residentBytes } + buffers.reduce(0) { $0 + $1.view.residentBytes }
+    }
+
+    /// What `SegmentStore.planCompaction` decides by.
+    package var weights: [SegmentWeight] {
+        segments.map { SegmentWeight(number: $0.segment.number, rows: $0.segment.count, dead: $0.dead.count) }
+    }
+
+    package func dead(segment number: UInt64) -> RowBitmap { segments[segmentIndex(number)].dead }
+
+    /// The live rows of a buffer, to flush.
+    package func liveRows(buffer serial: UInt64) -> [SegmentRow] {
+        let buffer = buffers[bufferIndex(serial)]
+        return (0..<buffer.view.count).filter { !buffer.dead.contains($0) }.map { buffer.view.row($0) }
+    }
+
+    /// Where the faces among `wanted` stand that are live in a buffer; one pass over the buffers, whatever is wanted.
+    package func bufferLocators(of wanted: Set<FaceID>) -> [FaceID: RowLocator] {
+        var found: [FaceID: RowLocator] = [:]
+        guard !wanted.isEmpty else { return found }
+        for buffer in buffers {
+            for row in 0..<buffer.view.count where wanted.contains(buffer.view.id(row)) && !buffer.dead.contains(row) {
+                found[buffer.view.id(row)] = RowLocator(source: .buffer(buffer.view.serial), row: row)
+            }
+        }
+        return found
+    }
+
+    package func id(at locator: RowLocator) -> FaceID {
+        switch locator.source {
+        case .segment(let number): segments[segmentIndex(number)].segment.ids[locator.row]
+        case .buffer(let serial): buffers[bufferIndex(serial)].view.id(locator.row)
+        }
+    }
+
+    package func vector(at locator: RowLocator) -> RotatedVector {
+        switch locator.source {
+        case .segment(let number): segments[segmentIndex(number)].segment.vector(locator.row)
+        case .buffer(let serial): buffers[bufferIndex(serial)].view.vector(locator.row)
+        }
+    }
+
+    /// Throws `damaged` when the record's block fails its checksum.
+    package func record(at locator: RowLocator) throws(SegmentError) -> FaceRecord {
+        switch locator.source {
+        case .segment(let number): try segments[segmentIndex(number)].segment.record(locator.row)
+        case .buffer(let serial): buffers[bufferIndex(serial)].view.record(locator.row)
+        }
+    }
+
+    // MARK: Scanning, by any thread
+
+    /// All rows, cut so that several threads can share them; the order says nothing.
+    package func parts(rowsPerPart: Int) -> [ScanPart] {
+        precondition(rowsPerPart > 0, "a part has rows")
+        let sources =
+            segments.map { (RowSource.segment($0.segment.number), $0.segment.count) }
+            + buffers.map { (RowSource.buffer($0.view.serial), $0.view.count) }
+        return sources.flatMap { source, count in
+            stride(from: 0, to: count, by: rowsPerPart).map { start in
+                ScanPart(source: source, rows: start..<min(start + rowsPerPart, count))
+            }
+        }
+    }
+
+    /// Scores every live row of the part exactly; returns how many those were.
+    package func scan(
+        _ part: ScanPart, query: PreparedQuery, into best: inout TopK, scratch: inout ScanScratch
+    ) -> Int {
+        precondition(query.dimension == dimension, "a query of another collection")
+        switch part.source {
+        case .segment(let number):
+            let view = segments[segmentIndex(number)]
+            return view.segment.ids.withUnsafeBufferPointer { ids in
+                guard let first = ids.baseAddress else { return 0 }
+                let block = RowBlock(
+                    rows: view.segment.vectors.base + part.rows.lowerBound * dimension,
+                    ids: first + part.rows.lowerBound, count: part.rows.count, source: part.source,
+                    firstRow: part.rows.lowerBound)
+                return VectorSearch.scan(block, dead: view.dead, query: query, into: &best, scratch: &scratch)
+            }
+        case .buffer(let serial):
+            return scan(buffers[bufferIndex(serial)], part, query: query, into: &best, scratch: &scratch)
+        }
+    }
+
+    private func scan(
+        _ buffer: DatedBuffer, _ part: ScanPart, query: PreparedQuery, into best: inout TopK,
+        scratch: inout ScanScratch
+    ) -> Int {
+        var scored = 0
+        var row = part.rows.lowerBound
+        while row < part.rows.upperBound {
+            let chunk = buffer.view.chunks[row / BufferChunk.capacity]
+            let within = row % BufferChunk.capacity
+            let count = min(BufferChunk.capacity - within, part.rows.upperBound - row)
+            let block = RowBlock(
+                rows: chunk.vectors.base + within * dimension, ids: chunk.ids + within, count: count,
+                source: part.source, firstRow: row)
+            scored += VectorSearch.scan(block, dead: buffer.dead, query: query, into: &best, scratch: &scratch)
+            row += count
+        }
+        return scored
+    }
+
+    private func segmentIndex(_ number: UInt64) -> Int {
+        guard let at = segments.firstIndex(where: { $0.segment.number == number }) else {
+            preconditionFailure("segment \(number) is not in this snapshot")
+        }
+        return at
+    }
+
+    private func bufferIndex(_ serial: UInt64) -> Int {
+        guard let at = buffers.firstIndex(where: { $0.view.serial == serial }) else {
+            preconditionFailure("buffer \(serial) is not in this snapshot")
+        }
+        return at
+    }
+}

@@ -1,0 +1,220 @@
+package import FaceModel
+package import StorageIO
+package import VectorSearch
+
+/// The segments of one replica and the manifest that names them. Owned by the replica's writer thread.
+///
+/// An error leaves the store as it was, and the disk in its old or its new state, both whole: a number is never used
+/// twice while the store is open, and a file that any manifest may name is removed only after a newer one is durable.
+package final class SegmentStore {
+    package let directory: String
+    package private(set) var manifest: Manifest
+    /// By rising number.
+    package private(set) var segments: [Segment]
+    private let files: any FileSystem
+    /// At least the manifest's; ahead of it after a merge began or a write failed.
+    private var nextNumber: UInt64
+    private var obsolete: [String] = []
+
+    private init(directory: String, manifest: Manifest, segments: [Segment], files: any FileSystem) {
+        self.directory = directory
+        self.manifest = manifest
+        self.segments = segments
+        self.files = files
+        nextNumber = manifest.nextSegmentNumber
+    }
+
+    /// Opens the directory, or makes an empty one, reads and checks every segment that the manifest names, and removes
+    /// the segment files it does not name.
+    package static func open(
+        directory: String, identity: SegmentIdentity, on files: any FileSystem
+    ) throws(SegmentError) -> SegmentStore {
+        let manifest = try readManifest(directory, identity, files)
+        var segments: [Segment] = []
+        for entry in manifest.segments {
+            let path = directory + "/" + entry.name
+            let segment = try Segment.open(
+                path, identity: identity, number: entry.number, footerChecksum: entry.footerChecksum, on: files)
+            guard segment.count == entry.rows, segment.fileBytes == entry.bytes else {
+                throw .damaged(path: path, offset: 0, block: nil, reason: "not the file the manifest names")
+            }
+            segments.append(segment)
+        }
+        let store = SegmentStore(directory: directory, manifest: manifest, segments: segments, files: files)
+        try store.removeStrays()
+        return store
+    }
+
+    package var flushedThrough: LogIndex { manifest.flushedThrough }
+    package var diskBytes: Int { segments.reduce(0) { $0 + $1.fileBytes } }
+
+    // MARK: Flush
+
+    /// Writes `rows`, in any order, to a new segment and swaps the manifest: when it returns they are durable and
+    /// `flushedThrough` is `through`. No rows: no segment, only the manifest moves, and nil is returned.
+    ///
+    /// `through` is not below `flushedThrough`, ids are distinct, vectors finite; anything else is a programming error.
+    package func flush(_ rows: [SegmentRow], through: LogIndex) throws(SegmentError) -> Segment? {
+        precondition(through >= flushedThrough, "a flush goes forward")
+        var next = manifest
+        next.flushedThrough = through
+        guard !rows.isEmpty else {
+            try swap(next, segments)
+            return nil
+        }
+        let (segment, checksum) = try write(rows.sorted(by: SegmentRow.precedes), through: through)
+        next.insert(segment, footerChecksum: checksum)
+        try swap(next, (segments + [segment]).sorted { $0.number < $1.number })
+        return segment
+    }
+
+    private func write(_ sorted: [SegmentRow], through: LogIndex) throws(SegmentError) -> (Segment, UInt32) {
+        // What failed before is out of the way first: a full disk is not filled further by trying again.
+        try removeObsoleteFiles()
+        let number = takeNumber()
+        let file = SegmentFile(directory: directory, identity: manifest.identity, number: number, files: files)
+        do {
+            return try file.write(
+                firstLSN: min(flushedThrough.next, through), lastLSN: through
+            ) { writer throws(SegmentError) in
+                for row in sorted { try writer.append(row) }
+            }
+        } catch {
+            markUnused(number)
+            throw error
+        }
+    }
+
+    // MARK: Compaction
+
+    /// Begins the merge of `inputs`, leaving out the rows that are `dead` now; the job may run on any thread while this
+    /// store goes on. The caller merges a segment in one job at a time.
+    package func beginCompaction(
+        _ inputs: [UInt64], dead: (UInt64) -> RowBitmap
+    ) -> CompactionJob {
+        let chosen = segments.filter { inputs.contains($0.number) }
+        precondition(chosen.count == inputs.count && !inputs.isEmpty, "a merge needs segments of this store")
+        return CompactionJob(
+            inputs: chosen, dead: chosen.map { dead($0.number) }, number: takeNumber(), identity: manifest.identity,
+            directory: directory, files: files)
+    }
+
+    /// Swaps the manifest from the inputs to what they were merged into. The inputs' files go with
+    /// `removeObsoleteFiles`, at once if the caller likes: snapshots that still hold the inputs need no file.
+    package func install(_ merged: MergedSegment) throws(SegmentError) {
+        let inputs = Set(merged.inputs)
+        precondition(inputs.isSubset(of: segments.map(\.number)), "the inputs of a merge are in the store")
+        var next = manifest
+        next.segments.removeAll { inputs.contains($0.number) }
+        if let segment = merged.segment { next.insert(segment, footerChecksum: merged.footerChecksum) }
+        let names = manifest.segments.filter { inputs.contains($0.number) }.map(\.name)
+        let kept = segments.filter { !inputs.contains($0.number) } + [merged.segment].compactMap { $0 }
+        try swap(next, kept.sorted { $0.number < $1.number })
+        obsolete += names
+    }
+
+    /// The job failed or is not wanted: what it wrote goes with `removeObsoleteFiles`. Not for one that was given to
+    /// `install`, whatever came of that.
+    package func abandon(_ job: CompactionJob) { markUnused(job.number) }
+
+    /// Removes the files of segments that were merged away or never finished. What could not be removed is tried again
+    /// by the next call, or by the next open.
+    package func removeObsoleteFiles() throws(SegmentError) {
+        while let name = obsolete.last {
+            let path = directory + "/" + name
+            do {
+                if try files.exists(path) { try files.remove(path) }
+            } catch {
+                throw .file(error)
+            }
+            obsolete.removeLast()
+        }
+    }
+
+    // MARK: The manifest
+
+    private func takeNumber() -> UInt64 {
+        defer { nextNumber += 1 }
+        return nextNumber
+    }
+
+    /// No manifest ever named the number, so its files may go.
+    private func markUnused(_ number: UInt64) {
+        let name = Manifest.name(number)
+        obsolete += [name, name + AtomicFile.temporarySuffix]
+    }
+
+    private func swap(_ next: Manifest, _ segments: [Segment]) throws(SegmentError) {
+        var next = next
+        next.nextSegmentNumber = nextNumber
+        try Self.write(next, directory, files)
+        manifest = next
+        self.segments = segments
+    }
+
+    private static func write(
+        _ manifest: Manifest, _ directory: String, _ files: any FileSystem
+    ) throws(SegmentError) {
+        do {
+            try AtomicFile.write(manifest.encoded(), to: directory + "/" + Manifest.fileName, on: files)
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    private static func readManifest(
+        _ directory: String, _ identity: SegmentIdentity, _ files: any FileSystem
+    ) throws(SegmentError) -> Manifest {
+        let path = directory + "/" + Manifest.fileName
+        let bytes: [UInt8]?
+        do {
+            try files.createDirectory(directory)
+            bytes =
+                try files.exists(path) ? try AtomicFile.read(path, on: files, limit: Manifest.bytesMax) : nil
+        } catch {
+            throw .file(error)
+        }
+        guard let bytes else { return try makeManifest(directory, identity, files) }
+        let manifest = try Manifest.decode(bytes, path: path)
+        if let field = manifest.identity.firstDifference(from: identity) {
+            throw .wrongIdentity(path: path, field: field)
+        }
+        return manifest
+    }
+
+    private static func makeManifest(
+        _ directory: String, _ identity: SegmentIdentity, _ files: any FileSystem
+    ) throws(SegmentError) -> Manifest {
+        let names: [String]
+        do { names = try files.list(directory) } catch { throw .file(error) }
+        guard !names.contains(where: { $0.hasPrefix(Manifest.segmentPrefix) }) else {
+            throw .manifestMissing(directory: directory)
+        }
+        let manifest = Manifest(identity: identity, flushedThrough: .zero, nextSegmentNumber: 1, segments: [])
+        try write(manifest, directory, files)
+        return manifest
+    }
+
+    private func removeStrays() throws(SegmentError) {
+        let named = Set(manifest.segments.map(\.name))
+        do {
+            for name in try files.list(directory)
+            where name.hasPrefix(Manifest.segmentPrefix) && !named.contains(name)
+                || name == Manifest.fileName + AtomicFile.temporarySuffix
+            {
+                try files.remove(directory + "/" + name)
+            }
+        } catch {
+            throw .file(error)
+        }
+    }
+}
+
+extension Manifest {
+    fileprivate mutating func insert(_ segment: Segment, footerChecksum: UInt32) {
+        segments.append(
+            Entry(
+                number: segment.number, bytes: segment.fileBytes, rows: segment.count, footerChecksum: footerChecksum))
+        segments.sort { $0.number < $1.number }
+    }
+}
