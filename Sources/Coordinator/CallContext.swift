@@ -1,0 +1,36 @@
+package import FaceModel
+
+/// Who makes a call, as the signature proved it, and why, as the headers say.
+package struct CallContext: Sendable {
+    package var tenant: TenantID
+    package var accessKey: AccessKeyID
+    package var person: String
+    /// Hash of the access key and the client's invocation id; faces of one request add their position.
+    package var token: RequestToken
+    package var purpose: SearchPurpose
+
+    package init(
+        tenant: TenantID, accessKey: AccessKeyID, person: String, token: RequestToken, purpose: SearchPurpose
+    ) {
+        self.tenant = tenant
+        self.accessKey = accessKey
+        self.person = person
+        self.token = token
+        self.purpose = purpose
+    }
+}
+
+/// Why a search is made: `x-facet-purpose`, `-case`, `-authority`, `-source`.
+package struct SearchPurpose: Hashable, Sendable {
+    package var purpose: String?
+    package var caseNumber: String?
+    package var authority: String?
+    package var source: String?
+
+    package init(purpose: String?, caseNumber: String?, authority: String?, source: String?) {
+        self.purpose = purpose
+        self.caseNumber = caseNumber
+        self.authority = authority
+        self.source = source
+    }
+}

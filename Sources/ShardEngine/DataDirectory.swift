@@ -1,0 +1,88 @@
+package import KeyHierarchy
+package import StorageIO
+
+/// Where a server's files stand. One process at a time owns a directory; tools may read it meanwhile.
+///
+/// ```
+/// key                  the key file: 32 bytes, mode 0600. Without it nothing else here is of use
+/// lock                 held while a server runs
+/// control.sqlite       the control plane of an embedded server
+/// ledger/, ledger-key  the audit log and the key that signs its checkpoints
+/// shards/<shard>/      wal/, state.sqlite, segments/
+/// ```
+package struct DataDirectory: Sendable {
+    package let path: String
+    private let files: any FileSystem
+
+    package init(path: String, files: any FileSystem) {
+        self.path = path
+        self.files = files
+    }
+
+    package var keyFile: String { path + "/key" }
+    package var controlPlane: String { path + "/control.sqlite" }
+    package var ledger: String { path + "/ledger" }
+    package var ledgerKey: String { path + "/ledger-key" }
+    package var shards: String { path + "/shards" }
+
+    /// Makes the directory where it is missing.
+    package func prepare() throws(DataDirectoryError) {
+        do throws(FileError) { try files.createDirectory(path) } catch { throw .file(error) }
+    }
+
+    /// Throws `inUse` while another server has the directory.
+    package func lock() throws(DataDirectoryError) -> FileLock {
+        do throws(FileError) {
+            return try FileLock(path: path + "/lock")
+        } catch {
+            if case .alreadyExists = error { throw .inUse(path: path) }
+            throw .file(error)
+        }
+    }
+
+    /// Reads the key file; makes one in a directory that is new. A directory with a control plane but without its key
+    /// is refused: a new key would open nothing in it.
+    package func masterKey() throws(DataDirectoryError) -> MasterKey {
+        if try !exists(keyFile) {
+            guard try !exists(controlPlane) else { throw .keyMissing(path: keyFile) }
+            var generator = SystemRandomNumberGenerator()
+            do throws(FileError) {
+                try AtomicFile.write(MasterKey.randomBytes(using: &generator), to: keyFile, on: files)
+            } catch {
+                throw .file(error)
+            }
+        }
+        return try readKey()
+    }
+
+    private func exists(_ path: String) throws(DataDirectoryError) -> Bool {
+        do throws(FileError) { return try files.exists(path) } catch { throw .file(error) }
+    }
+
+    private func readKey() throws(DataDirectoryError) -> MasterKey {
+        let bytes: [UInt8]
+        do throws(FileError) {
+            bytes = try AtomicFile.read(keyFile, on: files, limit: MasterKey.byteCount)
+        } catch {
+            throw .file(error)
+        }
+        do throws(KeyError) { return try MasterKey(bytes: bytes) } catch { throw .keyUnusable(path: keyFile) }
+    }
+}
+
+package enum DataDirectoryError: Error, CustomStringConvertible {
+    case file(FileError)
+    case inUse(path: String)
+    case keyMissing(path: String)
+    case keyUnusable(path: String)
+
+    package var description: String {
+        switch self {
+        case .file(let error): "the data directory cannot be used: \(error)"
+        case .inUse(let path): "another server is running on \(path); stop it, or name another directory with --data"
+        case .keyMissing(let path):
+            "the key file \(path) is missing, though the directory holds data sealed with it; put it back"
+        case .keyUnusable(let path): "the key file \(path) is not 32 bytes; put the right one back"
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import AuditLedger
+import FaceModel
+import StorageIO
+
+/// The ledger's directory: which file stands where, and how it is read and written.
+struct LedgerFiles: Sendable {
+    private static let smallBytesMax = 4_096
+    /// 256 records at the log's limit, and their lengths.
+    private static let bundleBytesMax = 256 * (Limits.recordPayloadBytesMax + 16)
+
+    let directory: String
+    let files: any FileSystem
+
+    var walDirectory: String { directory + "/wal" }
+    var checkpointPath: String { directory + "/checkpoint" }
+    var verifierKeyPath: String { directory + "/verifier-key" }
+
+    func path(of tile: LedgerTile) -> String { directory + "/" + tile.path }
+
+    func exists(_ tile: LedgerTile) throws(FileError) -> Bool { try files.exists(path(of: tile)) }
+
+    func read(_ tile: LedgerTile) throws(FileError) -> [UInt8] {
+        try AtomicFile.read(path(of: tile), on: files, limit: Self.bundleBytesMax)
+    }
+
+    func write(_ bytes: [UInt8], as tile: LedgerTile) throws(FileError) {
+        let path = path(of: tile)
+        if let slash = path.lastIndex(of: "/") { try files.createDirectory(String(path[..<slash])) }
+        try AtomicFile.write(bytes, to: path, on: files)
+    }
+
+    /// Nil when there is no such file.
+    func readText(_ path: String) throws(FileError) -> String? {
+        do throws(FileError) {
+            let bytes = try AtomicFile.read(path, on: files, limit: Self.smallBytesMax)
+            return String(validating: bytes, as: UTF8.self) ?? ""
+        } catch {
+            if case .notFound = error { return nil }
+            throw error
+        }
+    }
+
+    func writeText(_ text: String, to path: String) throws(FileError) {
+        try AtomicFile.write(Array(text.utf8), to: path, on: files)
+    }
+}
+
+extension FileError {
+    /// One sentence for an operator.
+    var sentence: String {
+        switch self {
+        case .notFound(let path): "\(path) is missing"
+        case .alreadyExists(let path): "\(path) is there already"
+        case .noSpace(let path, let operation): "no space left on the disk of \(path) (\(operation))"
+        case .failed(let path, let operation, let code): "\(path): \(operation) failed with error \(code)"
+        case .truncated(let path, let offset, let wanted): "\(path) ends at byte \(offset), \(wanted) were expected"
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import FaceModel
+import SegmentStore
+import StorageIO
+
+/// Payload of a `Put` record: everything of one face. Format: docs/formats/shard-records.md.
+struct PutRecord: Equatable {
+    static let version: UInt8 = 1
+
+    var id: FaceID
+    var key: FaceKey
+    var count: UInt32
+    var leaf: LeafID
+    var externalImageID: ExternalImageID?
+    var record: FaceRecord
+    var vector: RotatedVector
+
+    var payload: [UInt8] {
+        var writer = ByteWriter()
+        writer.put(Self.version)
+        writer.put(bytes: id.bits.bytes)
+        writer.put(bytes: key.bytes)
+        writer.put(count)
+        writer.put(leaf.value)
+        writer.put(sized: Array((externalImageID?.text ?? "").utf8))
+        writer.put(sized: FaceRecordCodec.encode(record))
+        writer.put(UInt16(vector.dimension))
+        for value in vector.values { writer.put(value) }
+        return writer.bytes
+    }
+
+    init(
+        id: FaceID, key: FaceKey, count: UInt32, leaf: LeafID, externalImageID: ExternalImageID?,
+        record: FaceRecord, vector: RotatedVector
+    ) {
+        self.id = id
+        self.key = key
+        self.count = count
+        self.leaf = leaf
+        self.externalImageID = externalImageID
+        self.record = record
+        self.vector = vector
+    }
+
+    init(payload: [UInt8], at index: LogIndex) throws(ReplicaError) {
+        do {
+            var reader = ByteReader(payload)
+            guard try reader.u8() == Self.version else {
+                throw ReplicaError.record(index, reason: "Put of a version this program does not know")
+            }
+            id = FaceID(Bits128(bigEndian: try reader.bytes(16)))
+            key = FaceKey(bytes: try reader.bytes(32))
+            count = try reader.u32()
+            leaf = LeafID(try reader.u32())
+            externalImageID = ExternalImageID(String(decoding: try reader.sized(), as: UTF8.self))
+            guard let record = FaceRecordCodec.decode(try reader.sized()) else {
+                throw ReplicaError.record(index, reason: "Put holds a face record that cannot be read")
+            }
+            self.record = record
+            let dimension = Int(try reader.u16())
+            var values: [Float] = []
+            values.reserveCapacity(dimension)
+            for _ in 0..<dimension { values.append(try reader.float()) }
+            vector = RotatedVector(rotated: values)
+        } catch let error as ReplicaError {
+            throw error
+        } catch {
+            throw .record(index, reason: "Put cannot be read: \(error)")
+        }
+    }
+}
+
+/// Payload of a `Delete` record. `nextCount` is the count a later enrolment of the same face key begins with.
+struct DeleteRecord: Equatable {
+    static let version: UInt8 = 1
+
+    var id: FaceID
+    var key: FaceKey
+    var nextCount: UInt32
+
+    var payload: [UInt8] {
+        var writer = ByteWriter()
+        writer.put(Self.version)
+        writer.put(bytes: id.bits.bytes)
+        writer.put(bytes: key.bytes)
+        writer.put(nextCount)
+        return writer.bytes
+    }
+
+    init(id: FaceID, key: FaceKey, nextCount: UInt32) {
+        self.id = id
+        self.key = key
+        self.nextCount = nextCount
+    }
+
+    init(payload: [UInt8], at index: LogIndex) throws(ReplicaError) {
+        do {
+            var reader = ByteReader(payload)
+            guard try reader.u8() == Self.version else {
+                throw ReplicaError.record(index, reason: "Delete of a version this program does not know")
+            }
+            id = FaceID(Bits128(bigEndian: try reader.bytes(16)))
+            key = FaceKey(bytes: try reader.bytes(32))
+            nextCount = try reader.u32()
+        } catch let error as ReplicaError {
+            throw error
+        } catch {
+            throw .record(index, reason: "Delete cannot be read: \(error)")
+        }
+    }
+}
+
+extension ByteWriter {
+    /// A 16-bit length, then the bytes.
+    fileprivate mutating func put(sized bytes: [UInt8]) {
+        put(UInt16(bytes.count))
+        put(bytes: bytes)
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func sized() throws(ByteReadError) -> [UInt8] {
+        try bytes(Int(try u16()))
+    }
+}

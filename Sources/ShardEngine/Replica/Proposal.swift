@@ -1,0 +1,79 @@
+import ClusterModel
+import FaceModel
+import KeyHierarchy
+
+/// Names a request between driver and machine.
+struct ProposalID: Hashable {
+    let value: UInt64
+}
+
+struct Proposal {
+    enum Request {
+        case enrol([KeyedFace])
+        case delete([FaceID], token: RequestToken)
+    }
+    var id: ProposalID
+    var request: Request
+}
+
+/// A face with the key that makes its enrolment idempotent.
+struct KeyedFace {
+    var face: NewFace
+    var key: FaceKey
+}
+
+/// HMAC of the collection's id key over vector bits, ExternalImageId and model: 32 bytes.
+struct FaceKey: Hashable {
+    let bytes: [UInt8]
+}
+
+/// How often a face key was deleted before (`count`), and whether a face with it lives now.
+struct FaceKeyState: Equatable {
+    var count: UInt32
+    var live: Bool
+}
+
+/// What `state.sqlite` says of the faces a batch names, at the applied index.
+struct KnownFaces {
+    var keys: [FaceKey: FaceKeyState] = [:]
+    /// Live faces among the ids asked for.
+    var live: [FaceID: FaceKey] = [:]
+}
+
+enum ProposalOutcome: Equatable {
+    case enrolled([FaceID], at: LogIndex)
+    case deleted([FaceID], notFound: [FaceID], at: LogIndex)
+    case refused(reason: String)
+    case stopped(reason: String)
+
+    /// The same outcome with the log position that made it durable.
+    func placed(at index: LogIndex) -> ProposalOutcome {
+        switch self {
+        case .enrolled(let ids, _): .enrolled(ids, at: index)
+        case .deleted(let ids, let missing, _): .deleted(ids, notFound: missing, at: index)
+        case .refused, .stopped: self
+        }
+    }
+}
+
+/// One applied record, as state and buffer take it.
+enum Change: Equatable {
+    case put(PutRecord)
+    case delete(DeleteRecord)
+}
+
+/// Derives the ids of one collection's faces from its id key.
+struct FaceIdentityKeys {
+    let idKey: [UInt8]
+    let modelVersion: String
+
+    func key(of face: NewFace) -> FaceKey {
+        FaceKey(
+            bytes: FaceIdentity.faceKey(
+                idKey: idKey, vector: face.vector, externalImageID: face.externalImageID, modelVersion: modelVersion))
+    }
+
+    func faceID(key: FaceKey, count: UInt32) -> FaceID {
+        FaceIdentity.faceID(idKey: idKey, faceKey: key.bytes, count: count)
+    }
+}

@@ -1,0 +1,151 @@
+import ClusterModel
+import FaceModel
+import SegmentStore
+import StorageIO
+import VectorSearch
+
+/// A replica's vectors as its writer thread keeps them: segments, the buffer, and the snapshot readers get next.
+///
+/// Where a row stands is told by `state.sqlite` for segments and by `bufferRows` for the buffer.
+final class ReplicaStore {
+    let directory: String
+    private let segments: SegmentStore
+    private(set) var snapshot: SearchSnapshot
+    private var buffer: Buffer
+    private var bufferRows: [FaceID: Int] = [:]
+
+    init(_ descriptor: ShardDescriptor, directory: String, on files: any FileSystem) throws(ReplicaError) {
+        self.directory = directory
+        let identity = SegmentIdentity(
+            tenant: descriptor.tenant, collection: descriptor.collection, shard: descriptor.shard,
+            dimension: descriptor.dimension)
+        do throws(SegmentError) {
+            segments = try SegmentStore.open(directory: directory, identity: identity, on: files)
+        } catch {
+            throw .segments(error)
+        }
+        buffer = Buffer(serial: 1, dimension: descriptor.dimension)
+        snapshot = SearchSnapshot(dimension: descriptor.dimension)
+        snapshot.show(buffer.view)
+    }
+
+    var flushedThrough: LogIndex { segments.flushedThrough }
+    /// The segments rows can be placed in, as `state.sqlite` notes them beside the places.
+    var segmentNumbers: [UInt64] { segments.segments.map(\.number) }
+    var diskBytes: Int { segments.diskBytes }
+    var bufferedFaces: Int { buffer.count }
+    var needsFlush: Bool { buffer.count >= Limits.bufferFacesFlush }
+    /// A whole batch still fits.
+    var hasRoom: Bool { buffer.count + Limits.batchFacesMax <= Limits.bufferFacesMax }
+
+    /// Brings `state.sqlite` to the manifest's segments, where a crash came between the two, and marks as dead every
+    /// row of a segment that no live face points to.
+    func reconcile(with state: ShardState) throws(ReplicaError) {
+        if try state.placedSegments() != segmentNumbers {
+            try state.forgetPlaces()
+            for segment in segments.segments {
+                try state.place(segment.ids, inSegment: segment.number, of: segmentNumbers)
+            }
+        }
+        var live: [UInt64: RowBitmap] = [:]
+        var stray: RowPlace?
+        let counts = Dictionary(uniqueKeysWithValues: segments.segments.map { ($0.number, $0.count) })
+        try state.forEachPlace { place in
+            guard let count = counts[place.segment], place.row < count else { return stray = place }
+            live[place.segment, default: RowBitmap()].insert(Int(place.row))
+        }
+        if let stray {
+            throw .inconsistent(
+                reason: "state.sqlite places a face in segment \(stray.segment), row \(stray.row), which is not there")
+        }
+        for segment in segments.segments {
+            let alive = live[segment.number] ?? RowBitmap()
+            var dead = RowBitmap()
+            for row in 0..<segment.count where !alive.contains(row) { dead.insert(row) }
+            snapshot.add(segment, dead: dead)
+        }
+    }
+
+    /// The last check of recovery: what is searched is what lives.
+    func requireEveryFace(of state: ShardState) throws(ReplicaError) {
+        let count = try state.count()
+        guard snapshot.liveCount == count else {
+            throw .inconsistent(
+                reason: "state.sqlite knows \(count) live faces, segments and buffer hold \(snapshot.liveCount)")
+        }
+    }
+
+    func buffer(_ row: SegmentRow) throws(ReplicaError) {
+        do throws(SegmentError) {
+            bufferRows[row.id] = try buffer.append(row)
+        } catch {
+            throw .segments(error)
+        }
+        snapshot.show(buffer.view)
+    }
+
+    /// `place` is what `state.sqlite` said before the delete was applied; nil for a face of the buffer.
+    func markDead(_ id: FaceID, at place: RowPlace?) {
+        if let place {
+            snapshot.markDead(at: RowLocator(source: .segment(place.segment), row: Int(place.row)))
+        } else if let row = bufferRows.removeValue(forKey: id) {
+            snapshot.markDead(at: RowLocator(source: .buffer(buffer.serial), row: row))
+        }
+    }
+
+    /// Makes the buffer a segment; nil when it holds no live face. After an error nothing has changed.
+    func flush(through index: LogIndex) throws(ReplicaError) -> Segment? {
+        let rows = snapshot.liveRows(buffer: buffer.serial)
+        let segment: Segment?
+        do throws(SegmentError) {
+            segment = try segments.flush(rows, through: index)
+        } catch {
+            throw .segments(error)
+        }
+        let next = Buffer(serial: buffer.serial + 1, dimension: buffer.dimension)
+        snapshot.replace(buffer: buffer.serial, with: segment)
+        snapshot.show(next.view)
+        buffer = next
+        bufferRows = [:]
+        return segment
+    }
+
+    /// A merge that is due, ready to run on any thread; one at a time.
+    func beginMerge() -> CompactionJob? {
+        CompactionPlanner.plan(snapshot.weights).map { inputs in
+            segments.beginCompaction(inputs) { snapshot.dead(segment: $0) }
+        }
+    }
+
+    /// Shows the merged segment instead of its inputs. After an error nothing has changed but names to remove.
+    func install(_ merged: MergedSegment) throws(ReplicaError) {
+        do throws(SegmentError) {
+            try segments.install(merged)
+            snapshot.replace(segments: merged.inputs, with: merged.segment)
+            try segments.removeObsoleteFiles()
+        } catch {
+            throw .segments(error)
+        }
+    }
+
+    func abandon(_ job: CompactionJob) { segments.abandon(job) }
+}
+
+extension SearchSnapshot {
+    /// Where the rows stand in this snapshot, in their order; nil when one was moved or deleted since it was read.
+    func locators(of rows: [StateRow]) -> [RowLocator]? {
+        let buffered = bufferLocators(of: Set(rows.filter { $0.place == nil }.map(\.id)))
+        let numbers = Set(segments.map(\.segment.number))
+        var locators: [RowLocator] = []
+        for row in rows {
+            if let place = row.place {
+                guard numbers.contains(place.segment) else { return nil }
+                locators.append(RowLocator(source: .segment(place.segment), row: Int(place.row)))
+            } else {
+                guard let locator = buffered[row.id] else { return nil }
+                locators.append(locator)
+            }
+        }
+        return locators
+    }
+}

@@ -1,0 +1,96 @@
+import FaceModel
+import Foundation
+import SegmentStore
+import WriteAheadLog
+
+/// A compaction's merge on a thread of its own; the writer goes on meanwhile.
+// Safe because `result` is written by the merge thread before it posts `mergeFinished` and read by the writer after.
+final class BackgroundMerge: @unchecked Sendable {
+    let job: CompactionJob
+    var result: Result<MergedSegment, SegmentError>?
+
+    init(_ job: CompactionJob) { self.job = job }
+}
+
+extension ReplicaWriter {
+    /// Between batches: a full buffer becomes a segment, the log is cut, small or mostly dead segments are merged.
+    func maintain() {
+        do throws(ReplicaError) {
+            if store.needsFlush {
+                try place(try store.flush(through: log.durableIndex))
+                published.publish(store.snapshot, at: log.durableIndex)
+                try cutLog()
+            }
+        } catch {
+            return maintenanceFailed(error)
+        }
+        startMerge()
+    }
+
+    /// The manifest already says so; nothing else may happen before `state.sqlite` does. A full disk is waited out.
+    private func place(_ segment: Segment?) throws(ReplicaError) {
+        while true {
+            do throws(ReplicaError) {
+                return try state.place(segment?.ids ?? [], inSegment: segment?.number ?? 0, of: store.segmentNumbers)
+            } catch {
+                guard case .state(_, _, full: true) = error else { throw error }
+                published.setWritesRefused(error.text)
+                Thread.sleep(forTimeInterval: 0.2)
+            }
+        }
+    }
+
+    /// The log keeps what either the segments or the synced state lack.
+    private func cutLog() throws(ReplicaError) {
+        let applied = log.durableIndex
+        try state.synchronize(on: files)
+        do throws(LogError) {
+            try log.truncate(before: min(store.flushedThrough, applied).next)
+        } catch {
+            throw .log(error)
+        }
+    }
+
+    private func startMerge() {
+        guard merge == nil, let job = store.beginMerge() else { return }
+        let merge = BackgroundMerge(job)
+        self.merge = merge
+        let inbox = inbox
+        let thread = Thread {
+            do throws(SegmentError) {
+                merge.result = .success(try job.merge())
+            } catch {
+                merge.result = .failure(error)
+            }
+            // A closed inbox means that the replica is stopping: the file goes at its next open.
+            _ = inbox.add(.mergeFinished)
+        }
+        thread.name = "facet-merge"
+        thread.start()
+    }
+
+    func installMerge() {
+        guard let merge, let result = merge.result else { return }
+        self.merge = nil
+        do throws(ReplicaError) {
+            switch result {
+            case .failure(let error):
+                store.abandon(merge.job)
+                throw .segments(error)
+            case .success(let merged):
+                try store.install(merged)
+                try place(merged.segment)
+                published.publish(store.snapshot, at: log.durableIndex)
+            }
+        } catch {
+            maintenanceFailed(error)
+        }
+    }
+
+    /// A full disk passes; anything else leaves files that must not be built upon.
+    private func maintenanceFailed(_ error: ReplicaError) {
+        guard error.passes else { return stop(error) }
+        logger.warning("maintenance waits", metadata: ["reason": "\(error.text)"])
+        published.setWritesRefused(error.text)
+    }
+}

@@ -1,0 +1,162 @@
+import FaceModel
+import KeyHierarchy
+import WriteAheadLog
+
+/// Decides what a shard's log says and when a request is answered. Pure: the driver does all I/O.
+///
+/// Invariants: a request is answered only after every record it needs is durable and applied; records are applied in
+/// log order, each once; a face key that is live has exactly one FaceID; the count `n` of a face key never falls.
+///
+/// One batch is outstanding at a time: while it syncs, the driver queues what arrives and proposes it as the next.
+struct ShardMachine {
+    enum Event {
+        /// Requests in their order of arrival, with what `state.sqlite` knows of every face they name.
+        case proposed([Proposal], known: KnownFaces)
+        case durable(LogIndex)
+        case applied
+        /// The log took nothing of the outstanding batch (disk full, too large).
+        case refused(reason: String)
+        /// The log may hold part of the batch and will take no more.
+        case stopped(reason: String)
+        case idle
+    }
+
+    enum Effect: Equatable {
+        case append([LogEntry])
+        case apply([Change], through: LogIndex)
+        case answer(ProposalID, ProposalOutcome)
+    }
+
+    private enum Phase {
+        case ready(confirmed: Bool)
+        case syncing(Batch)
+        case applying(Batch)
+        case stopped(reason: String)
+    }
+
+    private struct Batch {
+        var entries: [LogEntry] = []
+        var changes: [Change] = []
+        var answers: [(ProposalID, ProposalOutcome)] = []
+        var through: LogIndex = .zero
+    }
+
+    let identity: FaceIdentityKeys
+    private var phase: Phase
+    private var lastIndex: LogIndex
+
+    /// `confirmed`: the log's tail is known durable by a later record, so that no idle record is owed.
+    init(identity: FaceIdentityKeys, lastIndex: LogIndex) {
+        self.identity = identity
+        self.lastIndex = lastIndex
+        phase = .ready(confirmed: true)
+    }
+
+    /// True while a batch is out: the driver must not propose.
+    var busy: Bool {
+        switch phase {
+        case .ready, .stopped: false
+        case .syncing, .applying: true
+        }
+    }
+
+    /// True when the last batch is not yet proved durable by a later record (replication.md, rule 4).
+    var owesConfirmation: Bool {
+        if case .ready(confirmed: false) = phase { true } else { false }
+    }
+
+    mutating func step(_ event: Event) -> [Effect] {
+        switch (phase, event) {
+        case (.ready, .proposed(let proposals, let known)):
+            return propose(proposals, known: known)
+        case (.stopped(let reason), .proposed(let proposals, _)):
+            return proposals.map { .answer($0.id, .stopped(reason: reason)) }
+        case (.syncing(var batch), .durable(let index)):
+            precondition(index == lastIndex, "durable at \(index), expected \(lastIndex)")
+            batch.through = index
+            phase = .applying(batch)
+            return [.apply(batch.changes, through: index)]
+        case (.applying(let batch), .applied):
+            phase = .ready(confirmed: batch.changes.isEmpty)
+            return batch.answers.map { .answer($0, $1.placed(at: batch.through)) }
+        case (.syncing(let batch), .refused(let reason)):
+            lastIndex = LogIndex(lastIndex.value - UInt64(batch.entries.count))
+            phase = .ready(confirmed: true)
+            return batch.answers.map { id, _ in .answer(id, .refused(reason: reason)) }
+        case (.syncing(let batch), .stopped(let reason)), (.applying(let batch), .stopped(let reason)):
+            phase = .stopped(reason: reason)
+            return batch.answers.map { id, _ in .answer(id, .stopped(reason: reason)) }
+        case (.ready, .stopped(let reason)):
+            phase = .stopped(reason: reason)
+            return []
+        case (.stopped, .stopped):
+            return []
+        case (.ready(confirmed: false), .idle):
+            let confirmation = LogEntry(type: .noop, token: .none, payload: [])
+            lastIndex = lastIndex.next
+            phase = .syncing(Batch(entries: [confirmation]))
+            return [.append([confirmation])]
+        case (.ready(confirmed: true), .idle), (.stopped, .idle):
+            return []
+        case (.syncing, .proposed), (.applying, .proposed), (.syncing, .idle), (.applying, .idle),
+            (.ready, _), (.syncing, .applied), (.applying, _), (.stopped, _):
+            preconditionFailure("\(event) while \(phase)")
+        }
+    }
+
+    private mutating func propose(_ proposals: [Proposal], known: KnownFaces) -> [Effect] {
+        var batch = Batch()
+        var known = known
+        for proposal in proposals {
+            batch.answers.append((proposal.id, decide(proposal, known: &known, batch: &batch)))
+        }
+        guard !batch.entries.isEmpty else {
+            return batch.answers.map { .answer($0, $1.placed(at: lastIndex)) }
+        }
+        lastIndex = lastIndex.advanced(by: batch.entries.count)
+        phase = .syncing(batch)
+        return [.append(batch.entries)]
+    }
+
+    private func decide(_ proposal: Proposal, known: inout KnownFaces, batch: inout Batch) -> ProposalOutcome {
+        switch proposal.request {
+        case .enrol(let faces):
+            return .enrolled(faces.map { enrol($0, known: &known, batch: &batch) }, at: .zero)
+        case .delete(let ids, let token):
+            var deleted: [FaceID] = []
+            var missing: [FaceID] = []
+            for id in ids {
+                if delete(id, token: token, known: &known, batch: &batch) {
+                    deleted.append(id)
+                } else {
+                    missing.append(id)
+                }
+            }
+            return .deleted(deleted, notFound: missing, at: .zero)
+        }
+    }
+
+    private func enrol(_ face: KeyedFace, known: inout KnownFaces, batch: inout Batch) -> FaceID {
+        let state = known.keys[face.key] ?? FaceKeyState(count: 0, live: false)
+        let id = identity.faceID(key: face.key, count: state.count)
+        if state.live { return id }
+        let put = PutRecord(
+            id: id, key: face.key, count: state.count, leaf: .root, externalImageID: face.face.externalImageID,
+            record: face.face.record, vector: face.face.vector)
+        known.keys[face.key] = FaceKeyState(count: state.count, live: true)
+        known.live[id] = face.key
+        batch.entries.append(LogEntry(type: .put, token: face.face.token, payload: put.payload))
+        batch.changes.append(.put(put))
+        return id
+    }
+
+    private func delete(_ id: FaceID, token: RequestToken, known: inout KnownFaces, batch: inout Batch) -> Bool {
+        guard let key = known.live.removeValue(forKey: id) else { return false }
+        let count = (known.keys[key]?.count ?? 0) + 1
+        known.keys[key] = FaceKeyState(count: count, live: false)
+        let delete = DeleteRecord(id: id, key: key, nextCount: count)
+        batch.entries.append(LogEntry(type: .delete, token: token, payload: delete.payload))
+        batch.changes.append(.delete(delete))
+        return true
+    }
+}

@@ -1,0 +1,45 @@
+import ClusterModel
+import FaceModel
+import SegmentStore
+import Synchronization
+import VectorSearch
+
+/// One query over one snapshot, shared by the scan threads: each part keeps its own best and hands them over.
+final class ReplicaScan: Sendable {
+    /// Rows a thread scores before it looks at the shared bound: 8 MiB at 128-d, a millisecond or less.
+    private static let rowsPerPart = 16_384
+
+    private let snapshot: SearchSnapshot
+    private let query: PreparedQuery
+    private let parts: [ScanPart]
+    private let found: Mutex<(best: TopK, scored: Int)>
+
+    init(snapshot: SearchSnapshot, query: PreparedQuery, search: ShardSearch) {
+        self.snapshot = snapshot
+        self.query = query
+        parts = snapshot.parts(rowsPerPart: Self.rowsPerPart)
+        found = Mutex((TopK(limit: search.limit, minScore: search.minScore), 0))
+    }
+
+    /// False when the pool is full.
+    func run(on pool: ScanPool) async -> Bool {
+        await pool.run(parts: parts.count) { [self] in scan(parts[$0]) }
+    }
+
+    /// The best rows in `Match.precedes` order, and the live faces scored. Call it after `run`.
+    var outcome: (best: [ScoredRow], scored: Int) {
+        found.withLock { ($0.best.sorted(), $0.scored) }
+    }
+
+    private func scan(_ part: ScanPart) {
+        let (limit, bound) = found.withLock { ($0.best.limit, $0.best.bound) }
+        // The bound so far is the least score that can still enter, ties included.
+        var best = TopK(limit: limit, minScore: bound)
+        var scratch = ScanScratch()
+        let scored = snapshot.scan(part, query: query, into: &best, scratch: &scratch)
+        found.withLock { found in
+            found.best.merge(best)
+            found.scored += scored
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import FaceModel
+import SimulatedDisk
+import Testing
+
+@testable import ShardEngine
+
+@Suite struct LogPayloadTests {
+    private func put(seed: UInt64) -> PutRecord {
+        var random = SplitMix(state: seed)
+        let detail = FaceDetail(
+            box: BoundingBox(left: 0.1, top: -0.2, width: 0.3, height: 0.4),
+            landmarks: (0..<5).map { Landmark(x: Float($0) / 7, y: 0.5) }, confidence: 99.5,
+            quality: FaceQuality(brightness: 40, sharpness: 60), pose: FacePose(roll: 1, yaw: -2, pitch: 3))
+        return PutRecord(
+            id: FaceID(.random(using: &random)),
+            key: FaceKey(bytes: (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }),
+            count: UInt32.random(in: 0...9, using: &random), leaf: .root,
+            externalImageID: seed.isMultiple(of: 2) ? ExternalImageID("person:\(seed)") : nil,
+            record: FaceRecord(
+                imageID: ImageID(.random(using: &random)), detail: seed.isMultiple(of: 3) ? nil : detail),
+            vector: RotatedVector(rotated: (0..<128).map { _ in Float.random(in: -1...1, using: &random) }))
+    }
+
+    @Test(arguments: 0..<50)
+    func recordsComeBackToTheLastBit(seed: UInt64) throws {
+        let put = put(seed: seed)
+        #expect(try PutRecord(payload: put.payload, at: LogIndex(1)) == put)
+        let delete = DeleteRecord(id: put.id, key: put.key, nextCount: 4)
+        #expect(try DeleteRecord(payload: delete.payload, at: LogIndex(1)) == delete)
+    }
+
+    @Test func everyTruncationIsAnErrorThatNamesTheRecord() {
+        let payload = put(seed: 1).payload
+        for length in 0..<payload.count {
+            #expect(throws: ReplicaError.self) { try PutRecord(payload: Array(payload[..<length]), at: LogIndex(9)) }
+        }
+    }
+
+    @Test func aVersionFromTheFutureIsRefused() {
+        var payload = put(seed: 1).payload
+        payload[0] = 2
+        #expect(throws: ReplicaError.self) { try PutRecord(payload: payload, at: LogIndex(1)) }
+    }
+}
