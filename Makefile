@@ -1,0 +1,67 @@
+# Every command of the project. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PORT ?= 8900
+DATA ?=
+FACES ?= 100000
+
+# The debug build of the tests has a folder of its own, so that neither build throws the other away.
+BUILD := swift build -c release --explicit-target-dependency-import-check error
+# Swift Testing only, which runs tests in parallel by itself.
+TEST := swift test --disable-xctest --scratch-path .build-debug --explicit-target-dependency-import-check error
+FORMAT := swift format lint --strict --parallel --recursive Sources Tests Package.swift
+PYTHON := .runtime/venv/bin/python
+
+# $(call step,title,command): a heading, the command, and the time it took.
+step = @printf '\n==> %s\n' '$(1)'; $(2); printf '<== %s: %d s\n' '$(1)' "$$SECONDS"
+
+.PHONY: help deps build demo run stop test check format soak accuracy loadtest fresh clean
+
+help: ## list the commands
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+deps: ## install what is missing: system packages, models, ONNX Runtime, Python's packages
+	@scripts/deps.sh
+
+build: deps ## the release build of coordinator, face-extractor and facectl
+	$(call step,release build,$(BUILD))
+
+demo: build ## enrol photos, search with one, find the search in the ledger; PORT=8900
+	$(call step,demo,$(PYTHON) scripts/demo.py --port $(PORT))
+
+run: build ## start the embedded server in the background; PORT=8900 DATA=.facet/data
+	@scripts/serve.sh start --port $(PORT) --data '$(or $(DATA),.facet/data)'
+
+stop: ## stop what `make run` or `make demo` left running
+	@scripts/serve.sh stop
+
+test: deps ## everything that CI runs
+	$(call step,format,$(FORMAT))
+	$(call step,release build,$(BUILD))
+	$(call step,Swift tests,$(TEST))
+	$(call step,process tests,$(PYTHON) -m pytest Tests/ProcessTests)
+
+check: ## format and tidy tests
+	$(call step,format,$(FORMAT))
+	$(call step,tidy tests,$(TEST) --filter TidyTests)
+
+format: ## rewrite the sources as the format lint wants them
+	@swift format --in-place --parallel --recursive Sources Tests Package.swift
+
+soak: build ## the long tests: 1,000 kills, rot at every sampled place
+	$(call step,soak,FACET_KILLS=1000 FACET_ROT_FLIPS=400 $(PYTHON) -m pytest Tests/ProcessTests \
+		-k 'kill9 or rot' --durations=5)
+
+accuracy: build ## rank-1 on photos you bring; DATA=faces.tar
+	@$(PYTHON) scripts/accuracy.py '$(DATA)'
+
+loadtest: build ## what the path costs beside the extraction; FACES=100000
+	$(call step,cost of the path,$(PYTHON) loadtests/path_cost.py --faces $(FACES))
+
+fresh: ## rehearse a newcomer's first `make demo` in a minimal Debian 12 (root, about 20 minutes)
+	@scripts/fresh.sh
+
+clean: stop ## remove what was built; keep what was downloaded and every data directory
+	rm -rf .build .build-debug

@@ -1,0 +1,89 @@
+import AuditLedger
+import ClusterModel
+import Coordinator
+import FaceModel
+
+/// The one translation of Facet's errors to AWS's. Exhaustive: a new case does not compile until it has its place here.
+extension APIError {
+    init(_ error: CoordinatorError) {
+        switch error {
+        case .collectionNotFound(let name):
+            self.init(.resourceNotFound, "The collection id: \(name) does not exist")
+        case .collectionExists(let name):
+            self.init(.resourceExists, "The collection id: \(name) already exists.")
+        case .collectionQuota(let limit):
+            self.init(.serviceQuota, "This account has \(limit) collections, which is the limit.")
+        case .faceNotFound(let face):
+            self.init(.invalidParameter, "Request has invalid parameters. FaceId: \(face) is not in the collection.")
+        case .noFaces:
+            // Clients compare this sentence.
+            self.init(.invalidParameter, "There are no faces in the image. Should be at least 1.")
+        case .image(let error): self.init(error)
+        case .vector(let index, let error):
+            self.init(.invalidParameter, "Request has invalid parameters. Vector \(index): \(error.sentence).")
+        case .otherModel(let collection, let theirs, let ours):
+            self.init(
+                .invalidParameter,
+                "The collection \(collection) was made for model \(theirs); this server runs \(ours). Search it by "
+                    + "vector, or enrol its photos into a new collection.")
+        case .noSimilarity(let version):
+            self.init(
+                .invalidParameter,
+                "Model version \(version) has no calibration, so it has no similarity: use FacetService.SearchByVector "
+                    + "with CosineThreshold.")
+        case .invalidPageToken: self.init(.invalidPaginationToken, "Invalid Pagination Token")
+        case .keyUnusable(let what): self.init(.internal, "Internal server error: \(what).")
+        case .ledger(let error): self.init(error)
+        case .shard(let error): self.init(error)
+        case .controlPlane(let error): self.init(error)
+        }
+    }
+
+    private init(_ error: ExtractionError) {
+        switch error {
+        case .undecodable(let reason):
+            self.init(.invalidImageFormat, "Request has invalid image format. \(reason)")
+        case .tooLarge(let reason): self.init(.imageTooLarge, "Image size is too large. \(reason)")
+        case .unavailable(let reason):
+            self.init(.throughput, "Provisioned Rate exceeded. No face extractor is free: \(reason)")
+        }
+    }
+
+    private init(_ error: LedgerError) {
+        switch error {
+        case .refusing(let reason):
+            self.init(
+                .throughput, "No search is answered without a ledger entry, and the ledger takes none now: \(reason)")
+        case .damaged(let reason):
+            self.init(.internal, "No search is answered: the ledger is damaged: \(reason)")
+        case .stopped(let reason):
+            self.init(.internal, "No search is answered: the ledger has stopped: \(reason)")
+        }
+    }
+
+    private init(_ error: ShardError) {
+        switch error {
+        case .unknownShard(let shard): self.init(.internal, "Internal server error: shard \(shard) is not open here.")
+        case .wrongDimension(let expected, let got):
+            self.init(
+                .invalidParameter, "Request has invalid parameters. A vector has \(got) components, not \(expected).")
+        case .writesRefused(let shard, let reason):
+            self.init(.throughput, "Provisioned Rate exceeded. Shard \(shard) takes no writes now: \(reason)")
+        case .damaged(let shard, let reason):
+            self.init(.internal, "Internal server error: shard \(shard) is damaged: \(reason)")
+        case .stopped(let shard, let reason):
+            self.init(.internal, "Internal server error: shard \(shard) has stopped: \(reason)")
+        case .deadlineExceeded(let shard):
+            self.init(.internal, "Internal server error: shard \(shard) did not answer in time.")
+        }
+    }
+
+    private init(_ error: ControlPlaneError) {
+        switch error {
+        case .unavailable(let reason, _):
+            self.init(.internal, "Internal server error: the control plane is unavailable: \(reason)")
+        case .unreadable(let path, let reason):
+            self.init(.internal, "Internal server error: the register \(path) cannot be read: \(reason)")
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import Coordinator
+import FaceModel
+
+/// Facet's own operations: `X-Amz-Target: FacetService.<Name>`, same signature, same errors. docs/api.md describes them.
+extension Operation {
+    static let facet = [
+        Operation("FacetService.CreateCollection", .createCollection, createOwnCollection),
+        Operation("FacetService.IndexVectors", .indexFaces, indexVectors),
+        Operation("FacetService.SearchByVector", .searchFaces, searchByVector),
+        Operation("FacetService.GetSearchRecord", .readSearchRecord, getSearchRecord),
+        Operation("FacetService.GetInclusionProof", .readSearchRecord, getInclusionProof),
+        Operation("FacetService.GetStatus", .readStatus, getStatus),
+    ]
+
+    private static func createOwnCollection(_ call: Call) async throws(APIError) -> Answer {
+        let name = try call.collection()
+        let dimension: Int = try call.fields.required(
+            "Dimension",
+            try call.fields.integer("Dimension", in: Limits.dimensionRange))
+        guard dimension.isMultiple(of: 8) else { throw call.fields.invalid("Dimension", "must be a multiple of 8") }
+        let model: String = try call.fields.required("Model", try call.fields.text("Model", length: 1...128))
+        let version = try call.fields.text("ModelVersion", length: 1...32) ?? "1.0"
+        guard version.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }) else {
+            throw call.fields.invalid("ModelVersion", "must be digits and dots")
+        }
+        let own = OwnModel(name: model, version: version, dimension: dimension)
+        _ = try await call.index { (index) throws(CoordinatorError) in
+            try await index.createCollection(name, tags: [:], own: own, in: call.context)
+        }
+        return Answer(["StatusCode": 200, "CollectionArn": call.arn(name), "FaceModelVersion": version])
+    }
+
+    private static func indexVectors(_ call: Call) async throws(APIError) -> Answer {
+        let name = try call.collection()
+        let items: [RequestFields] = try call.fields.required(
+            "Vectors", try call.fields.objects("Vectors", count: 1...Limits.vectorsPerRequestMax))
+        var vectors: [VectorToIndex] = []
+        for item in items {
+            let vector: Embedding = try item.required("Vector", try item.vector("Vector"))
+            vectors.append(VectorToIndex(vector: vector, externalImageID: try call.externalImageID(item)))
+        }
+        let faces = try await call.index { [vectors] (index) throws(CoordinatorError) in
+            try await index.indexVectors(vectors, collection: name, in: call.context)
+        }
+        return Answer([
+            "FaceRecords": faces.map { face -> [String: Any] in
+                var object: [String: Any] = ["FaceId": face.id.description]
+                object["ExternalImageId"] = face.externalImageID?.text
+                return ["Face": object]
+            }
+        ])
+    }
+
+    private static func searchByVector(_ call: Call) async throws(APIError) -> Answer {
+        let name = try call.collection()
+        let vector: Embedding = try call.fields.required("Vector", try call.fields.vector("Vector"))
+        let limit = try call.maxFaces()
+        var threshold = try call.similarityThreshold()
+        if let cosine = try call.fields.number("CosineThreshold", in: -1...1) {
+            guard !call.fields.has("FaceMatchThreshold") else {
+                throw call.fields.invalid("CosineThreshold", "and FaceMatchThreshold must not both be given")
+            }
+            threshold = .cosine(Float(cosine))
+        }
+        let answer = try await call.index { [threshold] (index) throws(CoordinatorError) in
+            try await index.searchFaces(
+                byVector: vector, limit: limit, threshold: threshold, collection: name, in: call.context)
+        }
+        let json: [String: Any] = [
+            "FaceMatches": Shapes.matches(answer, withCosine: true), "FaceModelVersion": answer.modelVersion,
+        ]
+        return Answer(json, search: answer)
+    }
+
+    private static func getSearchRecord(_ call: Call) async throws(APIError) -> Answer {
+        let search: SearchID = try call.fields.required("SearchId", try call.fields.id("SearchId"))
+        let record = try await call.index { (index) throws(CoordinatorError) in
+            try await index.searchRecord(search, in: call.context)
+        }
+        guard let record else { throw Self.noSuchSearch(search) }
+        return Answer(Shapes.record(record))
+    }
+
+    private static func getInclusionProof(_ call: Call) async throws(APIError) -> Answer {
+        let search: SearchID = try call.fields.required("SearchId", try call.fields.id("SearchId"))
+        let record = try await call.index { (index) throws(CoordinatorError) in
+            try await index.searchRecord(search, in: call.context)
+        }
+        guard let record else { throw Self.noSuchSearch(search) }
+        return Answer(["Leaves": record.leaves.map(Shapes.proof)])
+    }
+
+    private static func getStatus(_ call: Call) async throws(APIError) -> Answer {
+        var status = await call.index.status()
+        status.collections.removeAll { $0.tenant != call.context.tenant }
+        return Answer(Shapes.status(status))
+    }
+
+    private static func noSuchSearch(_ search: SearchID) -> APIError {
+        APIError(.resourceNotFound, "The search \(search) is not in this account's ledger.")
+    }
+}

@@ -1,0 +1,42 @@
+import Foundation
+import Testing
+
+/// The project's rules of style that a program can check, on the project's own tree.
+@Suite struct TidyTests {
+    private static let files = Result { try SourceTree.swiftFiles() }
+
+    private func check(_ rule: (SourceFile) -> [Violation]) throws {
+        let files = try Self.files.get()
+        try #require(files.count > 50, "the source tree was not found at \(SourceTree.root.path())")
+        let violations = files.flatMap(rule)
+        #expect(violations.isEmpty, "\(violations.map { "\n\($0)" }.joined())")
+    }
+
+    @Test func everyTargetImportsOnlyWhatItsRowAllows() throws {
+        try check { ImportRules.violations(in: $0) }
+    }
+
+    @Test func filesAndFunctionsAreShort() throws {
+        try check { LengthRules.violations(in: $0) }
+    }
+
+    @Test func bannedCallsAreAbsent() throws {
+        try check { CallRules.violations(in: $0) }
+    }
+
+    @Test func nothingIsPublic() throws {
+        try check { AccessRules.violations(in: $0) }
+    }
+
+    @Test func textsNameNoMachineAndLeaveNoMarker() throws {
+        let violations = try SourceTree.textFiles().flatMap { TextRules.violations(path: $0.path, text: $0.text) }
+        #expect(violations.isEmpty, "\(violations.map { "\n\($0)" }.joined())")
+    }
+
+    @Test func everySourceFolderHasARowAndEveryRowAFolder() throws {
+        let folders = try FileManager.default.contentsOfDirectory(
+            atPath: SourceTree.root.appending(path: "Sources").path())
+        #expect(Set(folders) == Set(ImportRules.allowed.keys).union(ImportRules.foreign))
+        #expect(ImportRules.pure.isSubset(of: ImportRules.allowed.keys))
+    }
+}
