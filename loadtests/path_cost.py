@@ -57,6 +57,7 @@ def measure(server: Server, faces: int, searches: int) -> bool:
     print(f"{faces:,} faces enrolled in {seconds:.1f} s ({faces / seconds:,.0f} a second)")
     by_photo, extraction = search_by_photo(server, searches)
     rest = [whole - part for whole, part in zip(by_photo, extraction, strict=True)]
+    probes = unit_vectors(searches, seed=32)
     by_vector = timed(lambda index: server.search_vector(COLLECTION, probes[index], cosine=0.36), searches)
     peer = timed(lambda index: brute_force(vectors, probes[index]), min(searches, 50))
     floor = timed_fdatasync(server.data, searches)

@@ -1,7 +1,8 @@
 """`make accuracy DATA=faces.tar`: enrols one photo a person, searches with the others, and reports rank-1.
 
 The photos come as a tar file or folder with one folder a person and at least two photos in it. The first photo by name
-is enrolled through IndexFaces; every other one is searched through SearchFacesByImage.
+is enrolled through IndexFaces, of which the largest face is kept; every other one is searched through
+SearchFacesByImage.
 """
 
 import sys
@@ -107,11 +108,11 @@ def measure(server: Server, enrolled: list[Photo], probes: list[Photo]) -> bool:
 
 
 def enrol(client: Any, item: Photo) -> tuple[str, str] | None:
-    """The largest face of a photo: FaceId and person."""
-    made = client.index_faces(
-        CollectionId=COLLECTION, Image={"Bytes": item.content}, MaxFaces=1, QualityFilter="NONE"
-    )
+    """FaceId and person of a photo's largest face; faces of others in the photo are taken out again."""
+    made = client.index_faces(CollectionId=COLLECTION, Image={"Bytes": item.content}, QualityFilter="NONE")
     faces = [record["Face"]["FaceId"] for record in made["FaceRecords"]]
+    if len(faces) > 1:
+        client.delete_faces(CollectionId=COLLECTION, FaceIds=faces[1:])
     return (faces[0], item.person) if faces else None
 
 

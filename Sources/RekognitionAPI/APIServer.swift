@@ -2,6 +2,7 @@ import AccessControl
 package import Coordinator
 import FaceModel
 import Foundation
+import HTTPTypes
 package import Hummingbird
 package import Logging
 import Synchronization
