@@ -45,8 +45,7 @@ def main() -> None:
     search = look_for(client)
     show_record(search)
     edit_the_ledger(search)
-    start(port)
-    tell_what_next()
+    tell_what_next(start(port))
 
 
 def heading(text: str) -> None:
@@ -186,12 +185,12 @@ def place_to_edit(search: str) -> tuple[Path, int]:
     return file, len(file.read_bytes().rstrip(b"\0")) // 2
 
 
-def tell_what_next() -> None:
+def tell_what_next(environment: dict[str, str]) -> None:
     data = DATA.relative_to(ROOT)
     heading("The server is running; try next")
     print(textwrap.dedent(f"""\
-        endpoint     {os.environ['FACET_ENDPOINT']}
-        credentials  access key {os.environ['AWS_ACCESS_KEY_ID']}; its secret is in {data}.env
+        endpoint     {environment['FACET_ENDPOINT']}
+        credentials  access key {environment['AWS_ACCESS_KEY_ID']}; its secret is in {data}.env
 
           source {data}.env          # the AWS CLI, boto3 and facectl now talk to this server
           aws rekognition list-faces --collection-id {COLLECTION}

@@ -96,19 +96,18 @@ package final class ShardNode: ShardService {
 
     private func opened(_ descriptor: ShardDescriptor) -> Slot {
         if let slot = slots.withLock({ $0[descriptor.shard] }) { return slot }
-        let slot: Slot
         do throws(ReplicaError) {
-            slot = .open(try ShardReplica(descriptor, directory: path(of: descriptor.shard), on: files))
+            let slot = Slot.open(try ShardReplica(descriptor, directory: path(of: descriptor.shard), on: files))
+            slots.withLock { $0[descriptor.shard] = slot }
+            return slot
         } catch {
             log.error(
                 "a shard cannot be opened",
-                metadata: [
-                    "shard": "\(descriptor.shard)", "reason": "\(error.text)",
-                ])
-            slot = .damaged(reason: error.text)
+                metadata: ["shard": "\(descriptor.shard)", "reason": "\(error.text)"])
+            // Want of space passes: the next request tries again.
+            if !error.passes { slots.withLock { $0[descriptor.shard] = .damaged(reason: error.text) } }
+            return .damaged(reason: error.text)
         }
-        slots.withLock { $0[descriptor.shard] = slot }
-        return slot
     }
 
     private func replica(_ shard: ShardID) throws(ShardError) -> ShardReplica {

@@ -35,6 +35,13 @@ struct ServerConnection: Sendable {
     var secret: [UInt8]
     var region: String
 
+    /// A server that is not there is said at once, not after a minute of trying. Lives as long as the process.
+    private static let client: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(configuration: configuration)
+    }()
+
     struct Reply: Sendable {
         // Safe to send: parsed JSON that nothing changes.
         nonisolated(unsafe) var json: [String: Any]
@@ -69,7 +76,7 @@ struct ServerConnection: Sendable {
         let response: HTTPClientResponse
         let bytes: [UInt8]
         do {
-            response = try await HTTPClient.shared.execute(request, timeout: .seconds(120))
+            response = try await Self.client.execute(request, timeout: .seconds(120))
             bytes = Array(try await response.body.collect(upTo: 256 << 20).readableBytesView)
         } catch {
             throw Failure(text: "no answer from \(address): \(error); is the server running?")

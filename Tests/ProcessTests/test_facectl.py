@@ -127,7 +127,8 @@ def test_keys_are_created_listed_and_revoked(desk: Server) -> None:
 def test_wrong_use_says_what_is_right(desk: Server) -> None:
     assert "--role" in fails(desk, "keys", "create", "--person", "x", "--role", "king", "--data", str(desk.data))
     assert "search" in run(desk, "--help")
-    said = facectl("status", environment={**desk.environment, "FACET_ENDPOINT": "http://127.0.0.1:1"})
+    nowhere = {**desk.environment, "FACET_ENDPOINT": "http://127.0.0.1:1"}
+    said = facectl("status", environment=nowhere, timeout=30)
     assert said.returncode != 0 and "127.0.0.1:1" in said.stderr
     said = facectl("status", environment={"FACET_ENDPOINT": desk.endpoint})
     assert said.returncode != 0 and "AWS_ACCESS_KEY_ID" in said.stderr

@@ -91,6 +91,7 @@ def after_flip(specimen: Specimen, folder: Path, relative: Path, place: int) -> 
         byte = file.read(1)[0]
         file.seek(place)
         file.write(bytes([byte ^ 0x41]))
+    verified = facectl("ledger", "verify", "--data", str(data))
     server = Server(data, key=specimen.key)
     server.log_path.unlink(missing_ok=True)
     try:
@@ -100,7 +101,6 @@ def after_flip(specimen: Specimen, folder: Path, relative: Path, place: int) -> 
         return [f"no start: {str(failure)[-600:]}"]
     finally:
         server.kill()
-    verified = facectl("ledger", "verify", "--data", str(data))
     if relative.name not in server.log and relative.name not in verified.stdout + verified.stderr:
         problems.append("neither the log nor facectl ledger verify names the file")
     return problems
@@ -125,6 +125,8 @@ def wrong_answers(server: Server, specimen: Specimen) -> list[str]:
         record = server.search_record(search)
         if record.status == 200 and search not in json.dumps(record.json):
             problems.append("another search's record")
+        if record.error == "ResourceNotFoundException":
+            problems.append(f"the search {search} is said not to be on record")
     return problems
 
 

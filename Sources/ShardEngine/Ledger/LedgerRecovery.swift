@@ -12,11 +12,12 @@ struct LedgerRecovery {
     private(set) var unflushed: [LogIndex] = []
     /// Size of the newest signed checkpoint found.
     private(set) var signedSize: UInt64 = 0
-    let wasTorn: Bool
+    /// Where the log's tail was torn and is cut off; nil for a clean one.
+    let torn: String?
 
     init(_ store: LedgerFiles, settings: LedgerSettings, machine: LedgerMachine) throws(LedgerError) {
         self.machine = machine
-        (log, wasTorn) = try Self.openLog(store, settings: settings)
+        (log, torn) = try Self.openLog(store, settings: settings)
         do throws(FileError) {
             try readBundles(store)
         } catch {
@@ -28,13 +29,14 @@ struct LedgerRecovery {
 
     private static func openLog(
         _ store: LedgerFiles, settings: LedgerSettings
-    ) throws(LedgerError) -> (log: Log, wasTorn: Bool) {
+    ) throws(LedgerError) -> (log: Log, torn: String?) {
         let identity = LogIdentity(
             tenant: .cluster, collection: CollectionUID(settings.cluster), shard: ShardID(settings.cluster),
             replica: ReplicaID(settings.cluster), generation: Generation(0))
         do throws(LogError) {
             let (log, recovery) = try Log.open(directory: store.walDirectory, identity: identity, on: store.files)
-            return (log, !recovery.isClean)
+            guard case .torn(let path, let offset) = recovery.tail else { return (log, nil) }
+            return (log, "\(path), byte \(offset)")
         } catch {
             throw error.isTransient
                 ? .stopped(reason: "\(error.sentence)") : .damaged(reason: "write-ahead log: \(error.sentence)")

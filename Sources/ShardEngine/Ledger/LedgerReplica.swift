@@ -51,7 +51,9 @@ package final class LedgerReplica: LedgerService {
         do throws(LedgerError) {
             let empty = LedgerMachine(recordKey: settings.recordKey, signer: signer)
             let recovery = try LedgerRecovery(store, settings: settings, machine: empty)
-            if recovery.wasTorn { logger.warning("the ledger's log had a torn tail, which is cut off") }
+            if let torn = recovery.torn {
+                logger.warning("the ledger's log had a torn tail, which is cut off", metadata: ["at": "\(torn)"])
+            }
             view.use { state in
                 state.machine = recovery.machine
                 state.index = recovery.index

@@ -37,6 +37,7 @@ final class LedgerWriter {
 
     /// Returns when asked to stop.
     func run() {
+        reserve()
         maintain()
         while stopping.isEmpty {
             let items = inbox.take(until: nextDeadline)
@@ -116,6 +117,18 @@ final class LedgerWriter {
 
     private func checkpoint() -> (note: String, size: UInt64) {
         view.use { ($0.machine.checkpoint(), $0.machine.committedSize) }
+    }
+
+    /// Gives a new ledger its first log segment, room for hundreds of searches: a disk that others fill later must not
+    /// keep the first search from its entry.
+    private func reserve() {
+        guard log.lastIndex == .zero else { return }
+        do throws(LogError) {
+            _ = try log.append([LogEntry(type: .epochStart, token: .none, payload: [])], epoch: log.epoch)
+            try log.synchronize()
+        } catch {
+            _ = refused(error)
+        }
     }
 
     /// One append and one sync. Nil when all of it is durable; else nothing of it counts.
