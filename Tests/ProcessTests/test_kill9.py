@@ -13,7 +13,7 @@ import numpy as np
 from harness import DIMENSION, CallFailed, Server, facectl
 
 KILLS = int(os.environ.get("FACET_KILLS", "100"))
-BURST_SECONDS = (0.3, 1.0)
+BURST_SECONDS = (0.3, 0.7)
 COLLECTION = "kill9"
 BATCH_MAX = 8
 

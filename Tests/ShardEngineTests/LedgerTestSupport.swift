@@ -34,7 +34,7 @@ enum LedgerSample {
     static func largeResult(_ number: UInt64) -> SearchResult {
         var result = result(number)
         result.candidates = (0..<UInt64(Limits.candidatesMax)).map {
-            SearchResult.ScoredRow(face: FaceID(Bits128(high: 1, low: $0)), score: 0.5)
+            SearchResult.Candidate(face: FaceID(Bits128(high: 1, low: $0)), score: 0.5)
         }
         return result
     }
