@@ -101,7 +101,9 @@ pip() {
 download_from_next_release() {
     local private=$scratch/apt uri codename
     # shellcheck disable=SC2016  # apt expands these names, not the shell.
-    read -r uri codename < <(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages') ||
+    # The release itself, not its "-security" or "-updates" suites, which may stand first and on other hosts.
+    read -r uri codename < <(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+        awk '$2 !~ /-/ { print; exit }') ||
         fail "apt knows no package mirror; see /etc/apt/sources.list"
     say "Taking $header_package from Debian $header_release (this is $codename)"
     mkdir -p "$private"/{state/lists/partial,cache/archives/partial,etc/parts}
