@@ -203,7 +203,9 @@ import Testing
 
     @Test func aDestroyedRecordLeavesTheTreeWhole() throws {
         var ledger = try small()
-        ledger.files[.privates(0)] = try #require(LedgerBundle.destroying(7, in: ledger.files[.privates(0)] ?? []))
+        let destroyed: [UInt8]? = LedgerBundle.destroying(7, in: ledger.files[.privates(0)] ?? [])
+        let bundle: [UInt8] = try #require(destroyed)
+        ledger.files[.privates(0)] = bundle
         #expect(try ledger.fault(newest: ledger.machine.checkpoint()) == nil)
         let leaf = try #require(Leaf(bytes: Array((ledger.files[.entries(0)] ?? [])[(7 * 74 + 2)..<(8 * 74)])))
         let item = try #require(LedgerBundle.rawPrivates(ledger.files[.privates(0)] ?? []))[7]
