@@ -141,7 +141,7 @@ let package = Package(
             "ShardEngine",
             ["FaceModel", "StorageIO", "KeyHierarchy", "WriteAheadLog", "ClusterModel", "AuditLedger", "SimulatedDisk"]),
         tests("Coordinator", ["FaceModel", "KeyHierarchy", "AuditLedger", "TestBench"]),
-        tests("RekognitionAPI", ["FaceModel", "AccessControl", "TestBench", metrics, coreMetrics]),
+        tests("RekognitionAPI", ["FaceModel", "AccessControl", "TestBench", metrics, coreMetrics, hummingbird]),
         tests("ControlPlane", ["FaceModel", "ClusterModel"]),
         tests("FaceExtraction", ["FaceModel", "CFaceExtraction", "face-extractor", log]),
         .testTarget(name: "TidyTests", swiftSettings: settings),

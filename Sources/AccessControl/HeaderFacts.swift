@@ -28,6 +28,11 @@ package struct HeaderFacts: Sendable {
         self.facts = facts
     }
 
+    /// Names of the headers the signature does not cover, sorted.
+    package var unsigned: [String] {
+        facts.compactMap { name, fact in if case .unsigned = fact { name } else { nil } }.sorted()
+    }
+
     /// `name` in lower case, with its prefix.
     package subscript(_ name: String) -> Fact { facts[name] ?? .absent }
 }

@@ -40,64 +40,76 @@ package struct APIHandler: Sendable {
     }
 
     package func handle(_ request: SignedRequest) async -> APIResponse {
+        await handle(request) { () throws(APIError) in request.body }
+    }
+
+    /// `head` is a request whose body is not read yet: `body` reads it once the access key is known to exist, so that
+    /// strangers cannot make the server hold their bytes.
+    package func handle(
+        _ head: SignedRequest, body: @Sendable () async throws(APIError) -> [UInt8]
+    ) async -> APIResponse {
         let started = ContinuousClock.now
-        let requestID = UUID().uuidString.lowercased()
-        let target = request.headers.first { $0.name.lowercased() == "x-amz-target" }?.value ?? ""
+        let target = head.headers.first { $0.name.lowercased() == "x-amz-target" }?.value ?? ""
         var response: APIResponse
         var caller: Principal?
         do throws(APIError) {
-            let (principal, facts) = try await authenticate(request)
-            caller = principal
-            response = Self.response(try await run(request, target: target, principal: principal, facts: facts))
+            let (claim, key) = try await claimant(of: head)
+            var request = head
+            request.body = try await body()
+            try verify(request, claim: claim, secret: key.secret)
+            caller = key.principal
+            let facts = HeaderFacts(request, claim: claim)
+            response = Self.response(try await run(request, target: target, principal: key.principal, facts: facts))
         } catch {
             response = Self.response(error)
         }
-        response.headers["x-amzn-RequestId"] = requestID
-        note(response, requestID: requestID, target: target, caller: caller, took: started.duration(to: .now))
-        return response
+        return noted(response, target: target, caller: caller, took: started.duration(to: .now))
     }
 
-    /// The answer to a body larger than the server reads.
-    package func tooLarge() -> APIResponse {
-        var response = Self.response(
-            APIError(
-                .imageTooLarge,
-                "Image size is too large. The request has more than \(Limits.requestBytesMax) bytes."))
-        response.headers["x-amzn-RequestId"] = UUID().uuidString.lowercased()
-        return response
+    /// The answer to a request that was not looked at further.
+    package func refusal(_ error: APIError) -> APIResponse {
+        noted(Self.response(error), target: "", caller: nil, took: .zero)
     }
 
-    /// The answer while as many requests run as the server takes at once.
-    package func overloaded() -> APIResponse {
-        var response = Self.response(
-            APIError(.throttling, "Slow down; \(Limits.requestsInFlightMax) requests are being served already."))
-        response.headers["x-amzn-RequestId"] = UUID().uuidString.lowercased()
-        return response
-    }
-
-    private func authenticate(_ request: SignedRequest) async throws(APIError) -> (Principal, HeaderFacts) {
+    /// Who the request says it is from, and the key that must prove it.
+    private func claimant(
+        of head: SignedRequest
+    ) async throws(APIError) -> (SigV4.Claim, (principal: Principal, secret: [UInt8])) {
+        let claim: SigV4.Claim
         do throws(AuthError) {
-            let claim = try SigV4.parse(request)
-            guard let key = try await found(claim.accessKey) else { throw .unrecognizedClient }
-            try claim.verify(secret: key.secret, request: request, now: now())
-            return (key.principal, HeaderFacts(request, claim: claim))
+            claim = try SigV4.parse(head)
         } catch {
-            guard error == .unrecognizedClient || error == .missingToken, try await keys.isEmpty() else {
-                throw APIError(error)
-            }
-            throw APIError(
-                .unrecognizedClient,
-                "This server has no access keys yet. Make one with: facectl keys create --person NAME --role admin")
+            throw try await explained(error)
         }
+        guard let key = try await found(claim.accessKey) else { throw try await explained(.unrecognizedClient) }
+        return (claim, key)
     }
 
-    /// A directory that cannot be read must not look like a wrong key.
-    private func found(_ key: AccessKeyID) async throws(AuthError) -> (principal: Principal, secret: [UInt8])? {
+    /// While there is no key at all, whoever comes is told how to make one.
+    private func explained(_ error: AuthError) async throws(APIError) -> APIError {
+        guard error == .unrecognizedClient || error == .missingToken, try await keys.isEmpty() else {
+            return APIError(error)
+        }
+        return APIError(
+            .unrecognizedClient,
+            "This server has no access keys yet. Make one with: facectl keys create --person NAME --role admin")
+    }
+
+    /// A directory that cannot be read must not look like a wrong key, and strangers are not told why it cannot.
+    private func found(_ key: AccessKeyID) async throws(APIError) -> (principal: Principal, secret: [UInt8])? {
         do throws(APIError) {
             return try await keys.lookup(key)
         } catch {
             log.error("access keys cannot be read", metadata: ["reason": "\(error.message)"])
-            throw .accessDenied(reason: "Access keys cannot be checked now: \(error.message)")
+            throw APIError(.internal, "Internal server error: access keys cannot be checked now.")
+        }
+    }
+
+    private func verify(_ request: SignedRequest, claim: SigV4.Claim, secret: [UInt8]) throws(APIError) {
+        do throws(AuthError) {
+            try claim.verify(secret: secret, request: request, now: now())
+        } catch {
+            throw APIError(error)
         }
     }
 
@@ -117,26 +129,25 @@ package struct APIHandler: Sendable {
 
     /// Purpose and the rest must be signed: what stands between client and server could have written them.
     private func purpose(_ facts: HeaderFacts) throws(APIError) -> SearchPurpose {
-        SearchPurpose(
+        if let name = facts.unsigned.first {
+            throw APIError(.invalidSignature, "The header \(name.prefix(64)) must be covered by the signature.")
+        }
+        return SearchPurpose(
             purpose: try text("x-facet-purpose", facts), caseNumber: try text("x-facet-case", facts),
             authority: try text("x-facet-authority", facts), source: try text("x-facet-source", facts))
     }
 
     private func text(_ name: String, _ facts: HeaderFacts) throws(APIError) -> String? {
-        switch facts[name] {
-        case .absent: return nil
-        case .unsigned: throw APIError(.invalidSignature, "The header \(name) must be covered by the signature.")
-        case .signed(let text):
-            guard (1...Limits.headerTextBytesMax).contains(text.utf8.count),
-                text.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 })
-            else {
-                throw APIError(
-                    .invalidParameter,
-                    "Request has invalid parameters. The header \(name) must be 1 to \(Limits.headerTextBytesMax) "
-                        + "printable characters.")
-            }
-            return text
+        guard let text = facts[name].text else { return nil }
+        guard (1...Limits.headerTextBytesMax).contains(text.utf8.count),
+            text.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 })
+        else {
+            throw APIError(
+                .invalidParameter,
+                "Request has invalid parameters. The header \(name) must be 1 to \(Limits.headerTextBytesMax) printable "
+                    + "characters.")
         }
+        return text
     }
 
     private func token(of request: SignedRequest, _ principal: Principal) -> RequestToken {
@@ -145,9 +156,11 @@ package struct APIHandler: Sendable {
         return RequestToken(Bits128(bigEndian: Array(SHA256.hash(data: Data(text.utf8)))))
     }
 
-    private func note(
-        _ response: APIResponse, requestID: String, target: String, caller: Principal?, took: Duration
-    ) {
+    /// Gives the answer its id, counts it and logs it; never what stood in the request.
+    private func noted(_ answer: APIResponse, target: String, caller: Principal?, took: Duration) -> APIResponse {
+        var response = answer
+        let requestID = UUID().uuidString.lowercased()
+        response.headers["x-amzn-RequestId"] = requestID
         let operation = Operation.table[target] == nil ? "unknown" : target
         let code = response.headers["x-amzn-ErrorType"] ?? "200"
         Counter(label: "facet_requests_total", dimensions: [("operation", operation), ("code", code)]).increment()
@@ -159,6 +172,7 @@ package struct APIHandler: Sendable {
                 "milliseconds": "\(took / .milliseconds(1))", "tenant": "\(caller?.tenant.text ?? "-")",
                 "access_key": "\(caller?.accessKey.text ?? "-")",
             ])
+        return response
     }
 
     private static let contentType = "application/x-amz-json-1.1"
@@ -166,7 +180,7 @@ package struct APIHandler: Sendable {
     private static func response(_ answer: Answer) -> APIResponse {
         var headers = answer.headers
         headers["Content-Type"] = contentType
-        return APIResponse(status: 200, headers: headers, body: json(answer.json))
+        return APIResponse(status: 200, headers: headers, body: JSONWriter.bytes(answer.json))
     }
 
     private static func response(_ error: APIError) -> APIResponse {
@@ -174,14 +188,6 @@ package struct APIHandler: Sendable {
         if let seconds = error.retryAfter { headers["Retry-After"] = "\(seconds)" }
         return APIResponse(
             status: error.status, headers: headers,
-            body: json(["__type": error.code.rawValue, "message": error.message]))
-    }
-
-    static func json(_ object: [String: Any]) -> [UInt8] {
-        do {
-            return [UInt8](try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys]))
-        } catch {
-            preconditionFailure("an answer holds only JSON values")
-        }
+            body: JSONWriter.bytes(["__type": .text(error.code.rawValue), "message": .text(error.message)]))
     }
 }

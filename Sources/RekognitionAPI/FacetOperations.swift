@@ -27,7 +27,7 @@ extension Operation {
         _ = try await call.index { (index) throws(CoordinatorError) in
             try await index.createCollection(name, tags: [:], own: own, in: call.context)
         }
-        return Answer(["StatusCode": 200, "CollectionArn": call.arn(name), "FaceModelVersion": version])
+        return Answer(["StatusCode": 200, "CollectionArn": .text(call.arn(name)), "FaceModelVersion": .text(version)])
     }
 
     private static func indexVectors(_ call: Call) async throws(APIError) -> Answer {
@@ -43,11 +43,12 @@ extension Operation {
             try await index.indexVectors(vectors, collection: name, in: call.context)
         }
         return Answer([
-            "FaceRecords": faces.map { face -> [String: Any] in
-                var object: [String: Any] = ["FaceId": face.id.description]
-                object["ExternalImageId"] = face.externalImageID?.text
-                return ["Face": object]
-            }
+            "FaceRecords": .list(
+                faces.map { face in
+                    var object: Shapes.Object = ["FaceId": .text(face.id.description)]
+                    object["ExternalImageId"] = face.externalImageID.map { .text($0.text) }
+                    return ["Face": .object(object)]
+                })
         ])
     }
 
@@ -66,8 +67,8 @@ extension Operation {
             try await index.searchFaces(
                 byVector: vector, limit: limit, threshold: threshold, collection: name, in: call.context)
         }
-        let json: [String: Any] = [
-            "FaceMatches": Shapes.matches(answer, withCosine: true), "FaceModelVersion": answer.modelVersion,
+        let json: JSONValue = [
+            "FaceMatches": Shapes.matches(answer, withCosine: true), "FaceModelVersion": .text(answer.modelVersion),
         ]
         return Answer(json, search: answer)
     }
@@ -87,7 +88,7 @@ extension Operation {
             try await index.searchRecord(search, in: call.context)
         }
         guard let record else { throw Self.noSuchSearch(search) }
-        return Answer(["Leaves": record.leaves.map(Shapes.proof)])
+        return Answer(["Leaves": .list(record.leaves.map(Shapes.proof))])
     }
 
     private static func getStatus(_ call: Call) async throws(APIError) -> Answer {

@@ -28,8 +28,7 @@ struct Call: Sendable {
     var index: FaceIndex
     var region: String
     var context: CallContext
-    // Safe to send: parsed JSON that nothing changes.
-    nonisolated(unsafe) var fields: RequestFields
+    var fields: RequestFields
 
     /// Runs a call of the index and translates its error.
     func index<Value>(
@@ -94,17 +93,16 @@ struct Call: Sendable {
 
 /// The JSON of a 200, and the headers that go with it.
 struct Answer: Sendable {
-    // Safe to send: JSON values made for this answer alone.
-    nonisolated(unsafe) var json: [String: Any]
+    var json: JSONValue
     var headers: [String: String] = [:]
 
-    init(_ json: [String: Any], headers: [String: String] = [:]) {
+    init(_ json: JSONValue, headers: [String: String] = [:]) {
         self.json = json
         self.headers = headers
     }
 
     /// What every search says beside its candidates.
-    init(_ json: [String: Any], search: SearchAnswer) {
+    init(_ json: JSONValue, search: SearchAnswer) {
         let coverage = search.coverage
         var headers = [
             "x-facet-search-id": search.search.description,

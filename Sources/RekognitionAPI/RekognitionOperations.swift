@@ -27,7 +27,9 @@ extension Operation {
         let made = try await call.index { (index) throws(CoordinatorError) in
             try await index.createCollection(name, tags: tags, in: call.context)
         }
-        return Answer(["StatusCode": 200, "CollectionArn": call.arn(name), "FaceModelVersion": made.modelVersion])
+        return Answer([
+            "StatusCode": 200, "CollectionArn": .text(call.arn(name)), "FaceModelVersion": .text(made.modelVersion),
+        ])
     }
 
     private static func describeCollection(_ call: Call) async throws(APIError) -> Answer {
@@ -36,8 +38,9 @@ extension Operation {
             try await index.describeCollection(name, in: call.context)
         }
         return Answer([
-            "FaceCount": collection.faceCount, "UserCount": 0, "FaceModelVersion": collection.modelVersion,
-            "CollectionARN": call.arn(name), "CreationTimestamp": Shapes.seconds(collection.created),
+            "FaceCount": .number(collection.faceCount), "UserCount": 0,
+            "FaceModelVersion": .text(collection.modelVersion), "CollectionARN": .text(call.arn(name)),
+            "CreationTimestamp": Shapes.seconds(collection.created),
         ])
     }
 
@@ -46,12 +49,12 @@ extension Operation {
         let page = try await call.index { (index) throws(CoordinatorError) in
             try await index.listCollections(after: token, limit: limit, in: call.context)
         }
-        var json: [String: Any] = [
-            "CollectionIds": page.collections.map(\.name.text),
-            "FaceModelVersions": page.collections.map(\.modelVersion),
+        var json: Shapes.Object = [
+            "CollectionIds": .texts(page.collections.map(\.name.text)),
+            "FaceModelVersions": .texts(page.collections.map(\.modelVersion)),
         ]
-        json["NextToken"] = page.nextToken
-        return Answer(json)
+        json["NextToken"] = page.nextToken.map { .text($0) }
+        return Answer(.object(json))
     }
 
     private static func deleteCollection(_ call: Call) async throws(APIError) -> Answer {
@@ -74,16 +77,17 @@ extension Operation {
                 image: image, externalImageID: external, maxFaces: most, filter: filter, collection: name,
                 in: call.context)
         }
-        let records = answer.indexed.map { face -> [String: Any] in
-            var record: [String: Any] = ["Face": Shapes.face(face, modelVersion: answer.modelVersion)]
+        let records = answer.indexed.map { face -> JSONValue in
+            var record: Shapes.Object = ["Face": Shapes.face(face, modelVersion: answer.modelVersion)]
             record["FaceDetail"] = face.detail.map(Shapes.detail)
-            return record
+            return .object(record)
         }
-        let unindexed = answer.unindexed.map { face -> [String: Any] in
-            ["FaceDetail": Shapes.detail(face.detail), "Reasons": face.reasons.map(\.rawValue)]
+        let unindexed = answer.unindexed.map { face -> JSONValue in
+            ["FaceDetail": Shapes.detail(face.detail), "Reasons": .texts(face.reasons.map(\.rawValue))]
         }
         return Answer([
-            "FaceRecords": records, "UnindexedFaces": unindexed, "FaceModelVersion": answer.modelVersion,
+            "FaceRecords": .list(records), "UnindexedFaces": .list(unindexed),
+            "FaceModelVersion": .text(answer.modelVersion),
         ])
     }
 
@@ -97,12 +101,12 @@ extension Operation {
             try await index.listFaces(
                 collection: name, only: user == nil ? ids : [], after: token, limit: limit, in: call.context)
         }
-        var json: [String: Any] = [
-            "Faces": listing.faces.map { Shapes.face($0, modelVersion: listing.modelVersion) },
-            "FaceModelVersion": listing.modelVersion,
+        var json: Shapes.Object = [
+            "Faces": .list(listing.faces.map { Shapes.face($0, modelVersion: listing.modelVersion) }),
+            "FaceModelVersion": .text(listing.modelVersion),
         ]
-        json["NextToken"] = listing.nextToken
-        return Answer(json)
+        json["NextToken"] = listing.nextToken.map { .text($0) }
+        return Answer(.object(json))
     }
 
     private static func deleteFaces(_ call: Call) async throws(APIError) -> Answer {
@@ -113,10 +117,9 @@ extension Operation {
             try await index.deleteFaces(ids, collection: name, in: call.context)
         }
         return Answer([
-            "DeletedFaces": answer.deleted.map(\.description),
-            "UnsuccessfulFaceDeletions": answer.notFound.map {
-                ["FaceId": $0.description, "Reasons": ["FACE_NOT_FOUND"]] as [String: Any]
-            },
+            "DeletedFaces": .texts(answer.deleted.map(\.description)),
+            "UnsuccessfulFaceDeletions": .list(
+                answer.notFound.map { ["FaceId": .text($0.description), "Reasons": .texts(["FACE_NOT_FOUND"])] }),
         ])
     }
 
@@ -128,9 +131,9 @@ extension Operation {
             try await index.searchFaces(
                 like: face, limit: limit, threshold: threshold, collection: name, in: call.context)
         }
-        let json: [String: Any] = [
-            "SearchedFaceId": face.description, "FaceMatches": Shapes.matches(answer, withCosine: false),
-            "FaceModelVersion": answer.modelVersion,
+        let json: JSONValue = [
+            "SearchedFaceId": .text(face.description), "FaceMatches": Shapes.matches(answer, withCosine: false),
+            "FaceModelVersion": .text(answer.modelVersion),
         ]
         return Answer(json, search: answer)
     }
@@ -144,13 +147,13 @@ extension Operation {
             try await index.searchFaces(
                 byImage: image, limit: limit, threshold: threshold, filter: filter, collection: name, in: call.context)
         }
-        var json: [String: Any] = [
-            "FaceMatches": Shapes.matches(answer, withCosine: false), "FaceModelVersion": answer.modelVersion,
+        var json: Shapes.Object = [
+            "FaceMatches": Shapes.matches(answer, withCosine: false), "FaceModelVersion": .text(answer.modelVersion),
         ]
         if let probe = answer.probe {
             json["SearchedFaceBoundingBox"] = Shapes.box(probe.box)
             json["SearchedFaceConfidence"] = Shapes.percent(probe.confidence)
         }
-        return Answer(json, search: answer)
+        return Answer(.object(json), search: answer)
     }
 }

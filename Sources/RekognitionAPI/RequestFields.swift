@@ -3,30 +3,35 @@ import Foundation
 
 /// The JSON object of a request, read member by member. Everything that is wrong becomes an
 /// `InvalidParameterException` that names the member and says what is allowed: botocore checks almost nothing.
-struct RequestFields {
-    private let members: [String: Any]
+struct RequestFields: Sendable {
+    private let members: [String: JSONValue]
     private let path: String
 
     init(body: [UInt8]) throws(APIError) {
-        let parsed: Any?
-        do { parsed = try JSONSerialization.jsonObject(with: Data(body)) } catch { parsed = nil }
-        guard let members = parsed as? [String: Any] else {
+        let document: JSONValue
+        do throws(JSONFault) {
+            document = try JSONReader.read(body)
+        } catch {
+            throw APIError(
+                .serialization,
+                "The request body is not JSON this server reads: byte \(error.offset): \(error.problem).")
+        }
+        guard case .object(let members) = document else {
             throw APIError(.serialization, "The request body must be a JSON object.")
         }
         self.init(members, path: "")
     }
 
-    private init(_ members: [String: Any], path: String) {
-        // JSON's null is the same as a member that is not there.
-        self.members = members.filter { !($0.value is NSNull) }
+    private init(_ members: [String: JSONValue], path: String) {
+        self.members = members
         self.path = path
     }
 
-    func has(_ name: String) -> Bool { members[name] != nil }
+    func has(_ name: String) -> Bool { member(name) != nil }
 
     func text(_ name: String, length: ClosedRange<Int> = 0...Int.max) throws(APIError) -> String? {
-        guard let value = members[name] else { return nil }
-        guard let text = value as? String else { throw invalid(name, "must be a string") }
+        guard let value = member(name) else { return nil }
+        guard case .text(let text) = value else { throw invalid(name, "must be a string") }
         guard length.contains(text.utf8.count) else {
             throw invalid(name, "must have \(length.lowerBound) to \(length.upperBound) characters")
         }
@@ -50,7 +55,7 @@ struct RequestFields {
         guard let values = try list(name, count: count) else { return nil }
         var ids: [ID] = []
         for (index, value) in values.enumerated() {
-            guard let id = (value as? String).flatMap(ID.init(text:)) else {
+            guard case .text(let text) = value, let id = ID(text: text) else {
                 throw invalid("\(name)[\(index)]", Self.uuid)
             }
             ids.append(id)
@@ -59,16 +64,16 @@ struct RequestFields {
     }
 
     func integer(_ name: String, in range: ClosedRange<Int>) throws(APIError) -> Int? {
-        guard let value = members[name] else { return nil }
-        guard let number = Self.number(value), let integer = Int(exactly: number), range.contains(integer) else {
+        guard let value = member(name) else { return nil }
+        guard case .number(let number) = value, let integer = Int(exactly: number), range.contains(integer) else {
             throw invalid(name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return integer
     }
 
     func number(_ name: String, in range: ClosedRange<Double>) throws(APIError) -> Double? {
-        guard let value = members[name] else { return nil }
-        guard let number = Self.number(value), range.contains(number) else {
+        guard let value = member(name) else { return nil }
+        guard case .number(let number) = value, range.contains(number) else {
             throw invalid(name, "must be a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
@@ -87,32 +92,31 @@ struct RequestFields {
     /// Every element one of the raw values; the result is not used further by anything yet but must be valid.
     func choices(_ name: String, of allowed: [String]) throws(APIError) -> [String]? {
         guard let values = try list(name, count: 0...allowed.count * 4) else { return nil }
+        var texts: [String] = []
         for (index, value) in values.enumerated() {
-            guard let text = value as? String, allowed.contains(text) else {
+            guard case .text(let text) = value, allowed.contains(text) else {
                 throw invalid("\(name)[\(index)]", "must be one of \(allowed.joined(separator: ", "))")
             }
+            texts.append(text)
         }
-        return values.compactMap { $0 as? String }
+        return texts
     }
 
     /// Keys of 1-128 and values of 0-256 characters, at most 200, no key beginning with "aws:".
     func tags(_ name: String) throws(APIError) -> [String: String]? {
-        guard let value = members[name] else { return nil }
-        guard let tags = value as? [String: String], tags.count <= 200,
-            tags.allSatisfy({ key, text in
-                (1...128).contains(key.count) && text.count <= 256 && !key.lowercased().hasPrefix("aws:")
-            })
-        else {
-            throw invalid(
-                name,
-                "must map at most 200 keys of 1 to 128 characters, not beginning with aws:, to values of at most 256")
+        guard let value = member(name) else { return nil }
+        var tags: [String: String] = [:]
+        if case .object(let members) = value {
+            for (key, member) in members { if case .text(let text) = member { tags[key] = text } }
+            if tags.count == members.count, Self.areTags(tags) { return tags }
         }
-        return tags
+        throw invalid(
+            name, "must map at most 200 keys of 1 to 128 characters, not beginning with aws:, to values of at most 256")
     }
 
     func object(_ name: String) throws(APIError) -> RequestFields? {
-        guard let value = members[name] else { return nil }
-        guard let object = value as? [String: Any] else { throw invalid(name, "must be an object") }
+        guard let value = member(name) else { return nil }
+        guard case .object(let object) = value else { throw invalid(name, "must be an object") }
         return RequestFields(object, path: full(name))
     }
 
@@ -120,7 +124,7 @@ struct RequestFields {
         guard let values = try list(name, count: count) else { return nil }
         var objects: [RequestFields] = []
         for (index, value) in values.enumerated() {
-            guard let object = value as? [String: Any] else { throw invalid("\(name)[\(index)]", "must be an object") }
+            guard case .object(let object) = value else { throw invalid("\(name)[\(index)]", "must be an object") }
             objects.append(RequestFields(object, path: full("\(name)[\(index)]")))
         }
         return objects
@@ -135,16 +139,17 @@ struct RequestFields {
 
     /// A vector: base64 of little-endian fp32, or a list of numbers.
     func vector(_ name: String) throws(APIError) -> Embedding? {
-        guard let value = members[name] else { return nil }
-        if let list = value as? [Any] {
+        guard let value = member(name) else { return nil }
+        if case .list(let list) = value {
             var values: [Float] = []
+            values.reserveCapacity(list.count)
             for (index, element) in list.enumerated() {
-                guard let number = Self.number(element) else { throw invalid("\(name)[\(index)]", "must be a number") }
+                guard case .number(let number) = element else { throw invalid("\(name)[\(index)]", "must be a number") }
                 values.append(Float(number))
             }
             return Embedding(values)
         }
-        guard let text = value as? String, let data = Data(base64Encoded: text), data.count.isMultiple(of: 4) else {
+        guard case .text(let text) = value, let data = Data(base64Encoded: text), data.count.isMultiple(of: 4) else {
             throw invalid(name, "must be base64 of little-endian fp32 numbers, or a list of numbers")
         }
         return Embedding(
@@ -167,9 +172,9 @@ struct RequestFields {
 
     private static let uuid = "must be a lower-case UUID"
 
-    private func list(_ name: String, count: ClosedRange<Int>) throws(APIError) -> [Any]? {
-        guard let value = members[name] else { return nil }
-        guard let list = value as? [Any] else { throw invalid(name, "must be a list") }
+    private func list(_ name: String, count: ClosedRange<Int>) throws(APIError) -> [JSONValue]? {
+        guard let value = member(name) else { return nil }
+        guard case .list(let list) = value else { throw invalid(name, "must be a list") }
         guard count.contains(list.count) else {
             throw invalid(name, "must have \(count.lowerBound) to \(count.upperBound) elements")
         }
@@ -178,9 +183,16 @@ struct RequestFields {
 
     private func full(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
-    /// A JSON number; true and false are none, though Foundation would take them for 1 and 0.
-    private static func number(_ value: Any) -> Double? {
-        guard let number = value as? NSNumber, String(cString: number.objCType) != "c" else { return nil }
-        return number.doubleValue
+    private static func areTags(_ tags: [String: String]) -> Bool {
+        tags.count <= 200
+            && tags.allSatisfy { key, text in
+                (1...128).contains(key.count) && text.count <= 256 && !key.lowercased().hasPrefix("aws:")
+            }
+    }
+
+    /// JSON's null is the same as a member that is not there.
+    private func member(_ name: String) -> JSONValue? {
+        guard let value = members[name], value != .null else { return nil }
+        return value
     }
 }

@@ -1,31 +1,35 @@
 import AuditLedger
+import ClusterModel
 import Coordinator
 import FaceModel
 import Foundation
 
 /// Answers as JSON values, member names as in Rekognition's model. Lists are always there, even empty: clients index them.
 enum Shapes {
-    typealias Object = [String: Any]
+    typealias Object = [String: JSONValue]
 
-    static func face(_ face: StoredFaceSummary, modelVersion: String) -> Object {
-        var object: Object = ["FaceId": face.id.description, "IndexFacesModelVersion": modelVersion]
-        if let external = face.externalImageID { object["ExternalImageId"] = external.text }
-        if let image = face.imageID { object["ImageId"] = image.description }
+    static func face(_ face: StoredFaceSummary, modelVersion: String) -> JSONValue {
+        var object: Object = [
+            "FaceId": .text(face.id.description), "IndexFacesModelVersion": .text(modelVersion),
+        ]
+        object["ExternalImageId"] = face.externalImageID.map { .text($0.text) }
+        object["ImageId"] = face.imageID.map { .text($0.description) }
         if let detail = face.detail {
             object["BoundingBox"] = box(detail.box)
             object["Confidence"] = percent(detail.confidence)
         }
-        return object
+        return .object(object)
     }
 
-    static func detail(_ detail: FaceDetail) -> Object {
+    static func detail(_ detail: FaceDetail) -> JSONValue {
         let names = ["eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight"]
         return [
             "BoundingBox": box(detail.box),
             "Confidence": percent(detail.confidence),
-            "Landmarks": zip(names, detail.landmarks).map { name, point in
-                ["Type": name, "X": ratio(point.x), "Y": ratio(point.y)] as Object
-            },
+            "Landmarks": .list(
+                zip(names, detail.landmarks).map { name, point in
+                    ["Type": .text(name), "X": ratio(point.x), "Y": ratio(point.y)]
+                }),
             "Pose": [
                 "Roll": degrees(detail.pose.roll), "Yaw": degrees(detail.pose.yaw),
                 "Pitch": degrees(detail.pose.pitch),
@@ -36,113 +40,121 @@ enum Shapes {
         ]
     }
 
-    static func box(_ box: BoundingBox) -> Object {
+    static func box(_ box: BoundingBox) -> JSONValue {
         ["Left": ratio(box.left), "Top": ratio(box.top), "Width": ratio(box.width), "Height": ratio(box.height)]
     }
 
-    static func matches(_ answer: SearchAnswer, withCosine: Bool) -> [Object] {
-        answer.candidates.map { candidate in
-            var object: Object = ["Face": face(candidate.face, modelVersion: answer.modelVersion)]
-            if let similarity = candidate.similarity { object["Similarity"] = rounded(similarity, 5) }
-            if withCosine { object["Cosine"] = Double(candidate.cosine) }
-            return object
-        }
+    static func matches(_ answer: SearchAnswer, withCosine: Bool) -> JSONValue {
+        .list(
+            answer.candidates.map { candidate in
+                var object: Object = ["Face": face(candidate.face, modelVersion: answer.modelVersion)]
+                object["Similarity"] = candidate.similarity.map { .number(rounded($0, 100_000)) }
+                if withCosine { object["Cosine"] = .number(candidate.cosine) }
+                return .object(object)
+            })
     }
 
-    static func percent(_ value: Float) -> Double { rounded(min(max(Double(value), 0), 100), 5) }
-    private static func ratio(_ value: Float) -> Double { rounded(Double(value), 7) }
-    private static func degrees(_ value: Float) -> Double { rounded(min(max(Double(value), -180), 180), 4) }
-
-    private static func rounded(_ value: Double, _ digits: Int) -> Double {
-        let scale = pow(10, Double(digits))
-        return (value * scale).rounded() / scale
+    static func percent(_ value: Float) -> JSONValue { .number(rounded(min(max(Double(value), 0), 100), 100_000)) }
+    private static func ratio(_ value: Float) -> JSONValue { .number(rounded(Double(value), 10_000_000)) }
+    private static func degrees(_ value: Float) -> JSONValue {
+        .number(rounded(min(max(Double(value), -180), 180), 10_000))
     }
+
+    private static func rounded(_ value: Double, _ scale: Double) -> Double { (value * scale).rounded() / scale }
 
     // MARK: Facet's own
 
-    static func record(_ record: SearchRecord) -> Object {
-        var object: Object = ["Leaves": record.leaves.map(proof)]
-        if let intent = record.intent { object["Intent"] = self.intent(intent) }
-        if let result = record.result { object["Result"] = self.result(result) }
-        return object
+    static func record(_ record: SearchRecord) -> JSONValue {
+        var object: Object = ["Leaves": .list(record.leaves.map(proof))]
+        object["Intent"] = record.intent.map(intent)
+        object["Result"] = record.result.map(result)
+        return .object(object)
     }
 
-    static func proof(_ proof: LeafProof) -> Object {
+    static func proof(_ proof: LeafProof) -> JSONValue {
         [
-            "Index": proof.index, "Leaf": base64(proof.leaf), "Path": proof.path.map(base64),
-            "TreeSize": proof.treeSize, "RootHash": base64(proof.rootHash), "Checkpoint": proof.checkpoint,
+            "Index": .number(proof.index), "Leaf": base64(proof.leaf), "Path": .list(proof.path.map(base64)),
+            "TreeSize": .number(proof.treeSize), "RootHash": base64(proof.rootHash),
+            "Checkpoint": .text(proof.checkpoint),
         ]
     }
 
-    private static func intent(_ intent: SearchIntent) -> Object {
+    private static func intent(_ intent: SearchIntent) -> JSONValue {
         var object: Object = [
-            "SearchId": intent.search.description, "Time": seconds(intent.time), "Tenant": intent.tenant.text,
-            "AccessKey": intent.accessKey.text, "Person": intent.person, "Operation": intent.operation,
-            "ProbeDigest": hexadecimal(intent.probeDigest), "Collections": intent.collections,
-            "ModelVersion": intent.modelVersion, "ModelDigest": hexadecimal(intent.modelDigest),
-            "MaxCandidates": intent.maxCandidates,
+            "SearchId": .text(intent.search.description), "Time": seconds(intent.time),
+            "Tenant": .text(intent.tenant.text), "AccessKey": .text(intent.accessKey.text),
+            "Person": .text(intent.person), "Operation": .text(intent.operation),
+            "ProbeDigest": hexadecimal(intent.probeDigest), "Collections": .texts(intent.collections),
+            "ModelVersion": .text(intent.modelVersion), "ModelDigest": hexadecimal(intent.modelDigest),
+            "MaxCandidates": .number(intent.maxCandidates),
         ]
-        object["Purpose"] = intent.purpose
-        object["Case"] = intent.caseNumber
-        object["Authority"] = intent.authority
-        object["Source"] = intent.source
-        object["SimilarityAsked"] = intent.similarityAsked
-        object["CosineAsked"] = intent.cosineAsked.map { Double($0) }
-        return object
+        object["Purpose"] = intent.purpose.map { .text($0) }
+        object["Case"] = intent.caseNumber.map { .text($0) }
+        object["Authority"] = intent.authority.map { .text($0) }
+        object["Source"] = intent.source.map { .text($0) }
+        object["SimilarityAsked"] = intent.similarityAsked.map { .number($0) }
+        object["CosineAsked"] = intent.cosineAsked.map { .number($0) }
+        return .object(object)
     }
 
-    private static func result(_ result: SearchResult) -> Object {
+    private static func result(_ result: SearchResult) -> JSONValue {
         var object: Object = [
-            "SearchId": result.search.description, "Time": seconds(result.time),
-            "CosineApplied": Double(result.cosineApplied), "Mode": result.mode, "FacesScored": result.facesScored,
-            "ShardsAsked": result.shardsAsked, "ShardsAnswered": result.shardsAnswered,
-            "Candidates": result.candidates.map {
-                ["FaceId": $0.face.description, "Cosine": Double($0.score)] as Object
-            },
+            "SearchId": .text(result.search.description), "Time": seconds(result.time),
+            "CosineApplied": .number(result.cosineApplied), "Mode": .text(result.mode),
+            "FacesScored": .number(result.facesScored), "ShardsAsked": .number(result.shardsAsked),
+            "ShardsAnswered": .number(result.shardsAnswered),
+            "Candidates": .list(
+                result.candidates.map { ["FaceId": .text($0.face.description), "Cosine": .number($0.score)] }),
         ]
-        object["SimilarityApplied"] = result.similarityApplied
-        object["ExpectedStrangers"] = result.expectedStrangers
+        object["SimilarityApplied"] = result.similarityApplied.map { .number($0) }
+        object["ExpectedStrangers"] = result.expectedStrangers.map { .number($0) }
         switch result.outcome {
         case .answered: object["Outcome"] = "answered"
-        case .failed(let code): object["Outcome"] = "failed: \(code)"
+        case .failed(let code): object["Outcome"] = .text("failed: \(code)")
         }
-        return object
+        return .object(object)
     }
 
-    static func status(_ status: ServiceStatus) -> Object {
+    static func status(_ status: ServiceStatus) -> JSONValue {
         var ledger: Object = [
-            "TreeSize": status.ledger.treeSize, "RootHash": base64(status.ledger.rootHash),
-            "VerifierKey": status.ledger.verifierKey,
+            "TreeSize": .number(status.ledger.treeSize), "RootHash": base64(status.ledger.rootHash),
+            "VerifierKey": .text(status.ledger.verifierKey),
         ]
-        ledger["Refusing"] = status.ledger.refusing
+        ledger["Refusing"] = status.ledger.refusing.map { .text($0) }
         return [
-            "Ready": status.ready, "Problems": status.problems, "Ledger": ledger,
-            "Model": ["Name": status.model.name, "Version": status.model.version, "Dimension": status.model.dimension],
-            "Collections": status.collections.map(collection),
+            "Ready": .flag(status.ready), "Problems": .texts(status.problems), "Ledger": .object(ledger),
+            "Model": [
+                "Name": .text(status.model.name), "Version": .text(status.model.version),
+                "Dimension": .number(status.model.dimension),
+            ],
+            "Collections": .list(status.collections.map(collection)),
         ]
     }
 
-    private static func collection(_ collection: ServiceStatus.CollectionStatus) -> Object {
+    private static func collection(_ collection: ServiceStatus.CollectionStatus) -> JSONValue {
         var object: Object = [
-            "CollectionId": collection.name.text, "Tenant": collection.tenant.text,
-            "Faces": collection.statistics.reduce(0) { $0 + $1.faces },
-            "Shards": collection.statistics.map { shard in
-                var object: Object = [
-                    "Faces": shard.faces, "Segments": shard.segments, "BufferedFaces": shard.bufferedFaces,
-                    "ResidentBytes": shard.residentBytes, "DiskBytes": shard.diskBytes, "Lsn": shard.lsn.value,
-                ]
-                object["WritesRefused"] = shard.writesRefused
-                return object
-            },
+            "CollectionId": .text(collection.name.text), "Tenant": .text(collection.tenant.text),
+            "Faces": .number(collection.statistics.reduce(0) { $0 + $1.faces }),
+            "Shards": .list(collection.statistics.map(shard)),
         ]
-        object["Unavailable"] = collection.unavailable
-        return object
+        object["Unavailable"] = collection.unavailable.map { .text($0) }
+        return .object(object)
     }
 
-    static func seconds(_ time: Timestamp) -> Double { Double(time.milliseconds) / 1_000 }
-    static func base64(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
+    private static func shard(_ shard: ShardStatistics) -> JSONValue {
+        var object: Object = [
+            "Faces": .number(shard.faces), "Segments": .number(shard.segments),
+            "BufferedFaces": .number(shard.bufferedFaces), "ResidentBytes": .number(shard.residentBytes),
+            "DiskBytes": .number(shard.diskBytes), "Lsn": .number(shard.lsn.value),
+        ]
+        object["WritesRefused"] = shard.writesRefused.map { .text($0) }
+        return .object(object)
+    }
 
-    static func hexadecimal(_ bytes: [UInt8]) -> String {
-        bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    static func seconds(_ time: Timestamp) -> JSONValue { .number(Double(time.milliseconds) / 1_000) }
+    static func base64(_ bytes: [UInt8]) -> JSONValue { .text(Data(bytes).base64EncodedString()) }
+
+    static func hexadecimal(_ bytes: [UInt8]) -> JSONValue {
+        .text(bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined())
     }
 }

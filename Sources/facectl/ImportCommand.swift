@@ -76,13 +76,33 @@ struct ImportCommand: AsyncParsableCommand {
                 let faces = reply.documents("FaceRecords").count
                 return faces > 0 ? .enrolled(faces) : .noFace(unindexed: reply.documents("UnindexedFaces").count)
             } catch let refusal as ServerConnection.Refusal {
-                let busy = ["ThrottlingException", "ProvisionedThroughputExceededException"].contains(refusal.code)
-                guard busy, attempt < 5 else {
-                    return busy ? .failed(refusal.message) : .refused("\(refusal.code): \(refusal.message)")
+                switch RefusalKind(refusal) {
+                case .photo: return .refused("\(refusal.code): \(refusal.message)")
+                case .everyPhoto: throw Failure(text: "the import stopped. \(refusal.code): \(refusal.message)")
+                case .passing:
+                    guard attempt < 5 else { return .failed("\(refusal.code): \(refusal.message)") }
+                    try await Task.sleep(for: .milliseconds(200 << attempt))
                 }
-                try await Task.sleep(for: .milliseconds(200 << attempt))
             }
         }
         return .failed("the server stayed busy")
+    }
+}
+
+/// What a server's refusal of a photo says about the next attempt.
+enum RefusalKind: Equatable {
+    /// It is about this photo and will be the same tomorrow: only such a photo is not sent again.
+    case photo
+    /// No photo would fare better: a wrong key, a missing role, no such collection.
+    case everyPhoto
+    /// The server is busy or has a fault; later it may do.
+    case passing
+
+    init(_ refusal: ServerConnection.Refusal) {
+        switch refusal.code {
+        case "InvalidImageFormatException", "ImageTooLargeException": self = .photo
+        case "ThrottlingException", "ProvisionedThroughputExceededException", "InternalServerError": self = .passing
+        case let code: self = code.hasPrefix("HTTP ") ? .passing : .everyPhoto
+        }
     }
 }

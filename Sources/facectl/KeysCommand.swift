@@ -44,7 +44,7 @@ struct KeysCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
-            let store = try KeyStore(data.data)
+            let store = try KeyStore(data.data, create: true)
             let (id, secret) = try await store.create(person: person, roles: Set(role), tenant: tenant)
             if output.json {
                 try Output.json(["AccessKeyId": id, "SecretAccessKey": secret, "Person": person, "Roles": role])
@@ -107,8 +107,12 @@ struct KeyStore {
     private let controlPlane: SQLiteControlPlane
     private let masterKey: MasterKey
 
-    init(_ path: String) throws {
+    /// `create` makes a directory that is not there; without it a mistyped `--data` is an error and not a new directory.
+    init(_ path: String, create: Bool = false) throws {
         let data = DataDirectory(path: path, files: POSIXFileSystem())
+        guard create || FileManager.default.fileExists(atPath: data.controlPlane) else {
+            throw Failure(text: "there are no keys in \(path); --data names another directory")
+        }
         do {
             try data.prepare()
             masterKey = try data.masterKey()

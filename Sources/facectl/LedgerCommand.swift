@@ -139,7 +139,15 @@ struct LedgerCommand: AsyncParsableCommand {
             let proofs = Document(reply.json).documents("Leaves")
             guard !proofs.isEmpty else { throw Failure(text: "the server sent no proof for \(search)") }
             var checkpoint = ""
-            for proof in proofs { checkpoint = try ProofCheck(proof).verify(verifier) }
+            var kinds: Set<Leaf.Kind> = []
+            for proof in proofs {
+                let check = ProofCheck(proof)
+                checkpoint = try check.verify(verifier)
+                kinds.insert(try check.leaf(of: search).kind)
+            }
+            guard kinds.contains(.intent) else {
+                throw Failure(text: "the server sent no proof of the intent of \(search)", exitCode: 3)
+            }
             if output.json { return try Output.json(reply.json.merging(["Verified": true]) { _, new in new }) }
             for proof in proofs { show(proof) }
             Output.line("key         \(verifier.text)")
@@ -152,7 +160,7 @@ struct LedgerCommand: AsyncParsableCommand {
         private func show(_ proof: Document) {
             Output.line(
                 "leaf \(proof.integer("Index") ?? 0) of \(proof.integer("TreeSize") ?? 0): path of "
-                    + "\(proof.texts("Path").count) hashes to root \(proof.text("RootHash") ?? "-")")
+                    + "\(proof.texts("Path").count) hashes to the root")
         }
     }
 }
@@ -185,6 +193,17 @@ private struct ProofCheck {
             throw Failure(text: "leaf \(index) is NOT in the tree the checkpoint signs", exitCode: 3)
         }
         return note
+    }
+
+    /// The proven leaf; throws when it is another search's, whose proof would be just as good.
+    func leaf(of search: String) throws -> Leaf {
+        guard let leaf = bytes(proof.text("Leaf")).flatMap(Leaf.init(bytes:)) else {
+            throw Failure(text: "what was proved is no ledger leaf", exitCode: 3)
+        }
+        guard leaf.search.description == search else {
+            throw Failure(text: "what was proved is the leaf of search \(leaf.search), not of \(search)", exitCode: 3)
+        }
+        return leaf
     }
 
     private func bytes(_ text: String?) -> [UInt8]? {

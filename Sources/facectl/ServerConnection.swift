@@ -22,7 +22,8 @@ struct ServerOptions: ParsableArguments {
         }
         return ServerConnection(
             address: address.hasSuffix("/") ? String(address.dropLast()) : address,
-            host: url.port.map { "\(host):\($0)" } ?? host, accessKey: accessKey, secret: Array(secret.utf8),
+            host: (host.contains(":") ? "[\(host)]" : host) + (url.port.map { ":\($0)" } ?? ""),
+            accessKey: accessKey, secret: Array(secret.utf8),
             region: environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? "us-east-1")
     }
 }
@@ -69,7 +70,7 @@ struct ServerConnection: Sendable {
     func send(_ target: String, _ body: Data, headers: [String: String] = [:]) async throws -> Reply {
         var request = HTTPClientRequest(url: address + "/")
         request.method = .POST
-        for header in signed(target, [UInt8](body), headers) where header.name != "host" {
+        for header in signed(target, [UInt8](body), headers) {
             request.headers.add(name: header.name, value: header.value)
         }
         request.body = .bytes(body)
