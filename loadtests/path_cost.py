@@ -31,6 +31,7 @@ COLLECTION = "path-cost"
 BATCH = 1000
 PATH_MS_MAX = 5.0
 EXTRACTION = "facet_extraction_seconds"
+REQUEST = "facet_request_seconds"
 
 
 def main() -> None:
@@ -55,7 +56,8 @@ def measure(server: Server, faces: int, searches: int) -> bool:
     vectors = unit_vectors(faces, seed=31)
     seconds = fill(server, vectors)
     print(f"{faces:,} faces enrolled in {seconds:.1f} s ({faces / seconds:,.0f} a second)")
-    by_photo, extraction = search_by_photo(server, searches)
+    by_photo, served, extraction = search_by_photo(server, searches)
+    path = [whole - part for whole, part in zip(served, extraction, strict=True)]
     rest = [whole - part for whole, part in zip(by_photo, extraction, strict=True)]
     probes = unit_vectors(searches, seed=32)
     by_vector = timed(lambda index: server.search_vector(COLLECTION, probes[index], cosine=0.36), searches)
@@ -63,12 +65,14 @@ def measure(server: Server, faces: int, searches: int) -> bool:
     floor = timed_fdatasync(server.data, searches)
     print(f"{'':44}{'p50':>9}{'p99':>9}   ms")
     row("SearchFacesByImage, client's view", by_photo)
-    row("  of it extraction, by the server's metric", extraction)
-    row(f"  the rest (limit of the p50: {PATH_MS_MAX:g} ms)", rest)
+    row("  of it in the server, by its metric", served)
+    row("  of that extraction, by its metric", extraction)
+    row(f"  the path: server less extraction (limit of the p50: {PATH_MS_MAX:g})", path)
+    row("  with boto3's own share and the wire", rest)
     row("SearchByVector (the path without extraction)", by_vector)
     row("peer: numpy fp32 scan, one thread", peer)
     row("floor: one fdatasync", floor)
-    return percentile(rest, 50) <= PATH_MS_MAX
+    return percentile(path, 50) <= PATH_MS_MAX
 
 
 def fill(server: Server, vectors: np.ndarray) -> float:
@@ -84,8 +88,8 @@ def fill(server: Server, vectors: np.ndarray) -> float:
     return seconds
 
 
-def search_by_photo(server: Server, searches: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of each search, and of the extraction in it."""
+def search_by_photo(server: Server, searches: int) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds of each search as the client sees it, as the server measures it, and of the extraction in it."""
     client = server.client("load-test", "load-test")
     image = {"Bytes": (PHOTOS / "obama2.jpg").read_bytes()}
 
@@ -94,24 +98,28 @@ def search_by_photo(server: Server, searches: int) -> tuple[list[float], list[fl
         assert found[0]["Face"]["ExternalImageId"] == "obama.jpg"
 
     timed(search, 5)
-    times, extraction = [], []
+    times, served, extraction = [], [], []
     for _ in range(searches):
-        count, total = extraction_so_far(server)
+        before = [total(server, EXTRACTION), total(server, REQUEST)]
         times += timed(search, 1)
-        count_after, total_after = extraction_so_far(server)
-        assert count_after == count + 1, f"{EXTRACTION} counted {count_after - count} extractions in one search"
-        extraction.append((total_after - total) * 1000)
-    return times, extraction
+        after = [total(server, EXTRACTION), total(server, REQUEST)]
+        for metric, (count, seconds), (count_after, seconds_after), into in zip(
+            (EXTRACTION, REQUEST), before, after, (extraction, served), strict=True
+        ):
+            assert count_after == count + 1, f"{metric} counted {count_after - count} in one search"
+            into.append((seconds_after - seconds) * 1000)
+    return times, served, extraction
 
 
-def extraction_so_far(server: Server) -> tuple[float, float]:
-    """Count and sum in seconds of the extraction metric."""
+def total(server: Server, metric: str) -> tuple[float, float]:
+    """Count and sum in seconds of a metric; of requests, those of this operation."""
     text = server.get("/metrics").body.decode()
+    labels = re.escape('{operation="RekognitionService.SearchFacesByImage"}') if metric == REQUEST else ""
     parts = []
     for suffix in ("count", "sum"):
-        values = re.findall(rf"^{EXTRACTION}_{suffix}(?:{{.*?}})? ([0-9.e+-]+)$", text, re.MULTILINE)
-        assert values, f"/metrics has no {EXTRACTION}_{suffix}"
-        parts.append(sum(float(value) for value in values))
+        found = re.search(rf"^{metric}_{suffix}{labels} ([0-9.e+-]+)$", text, re.MULTILINE)
+        assert found, f"/metrics has no {metric}_{suffix}"
+        parts.append(float(found[1]))
     return parts[0], parts[1]
 
 
