@@ -136,6 +136,7 @@ let package = Package(
         tests("VectorSearch", ["FaceModel"]),
         tests("WriteAheadLog", ["FaceModel", "StorageIO", "SimulatedDisk"]),
         tests("SegmentStore", ["FaceModel", "StorageIO", "VectorSearch"]),
+        tests("ClusterModel", ["FaceModel"]),
         tests("AuditLedger", ["FaceModel", crypto], exclude: ["testdata"]),
         tests(
             "ShardEngine",
