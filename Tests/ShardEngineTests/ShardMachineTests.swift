@@ -109,6 +109,17 @@ import WriteAheadLog
         #expect(finish(&machine, effects).count == 1)
     }
 
+    @Test func aConfirmationThatFoundNoSpaceIsStillOwed() {
+        var machine = machine()
+        _ = finish(&machine, machine.step(.proposed([enrol(1, [face(1)])], known: KnownFaces())))
+        _ = machine.step(.idle)
+        _ = machine.step(.refused(reason: "full"))
+        #expect(machine.owesConfirmation)
+        _ = machine.step(.proposed([enrol(2, [face(2)])], known: KnownFaces()))
+        _ = machine.step(.refused(reason: "full"))
+        #expect(machine.owesConfirmation)
+    }
+
     @Test(arguments: [true, false])
     func afterAFailedLogEverythingIsRefused(whileApplying: Bool) {
         var machine = machine()

@@ -39,6 +39,8 @@ struct ShardMachine {
         var changes: [Change] = []
         var answers: [(ProposalID, ProposalOutcome)] = []
         var through: LogIndex = .zero
+        /// Whether the batch before this one was proved durable: so it stays when the log takes nothing of this one.
+        var confirmedBefore = true
     }
 
     let identity: FaceIdentityKeys
@@ -81,7 +83,7 @@ struct ShardMachine {
             return batch.answers.map { .answer($0, $1.placed(at: batch.through)) }
         case (.syncing(let batch), .refused(let reason)):
             lastIndex = LogIndex(lastIndex.value - UInt64(batch.entries.count))
-            phase = .ready(confirmed: true)
+            phase = .ready(confirmed: batch.confirmedBefore)
             return batch.answers.map { id, _ in .answer(id, .refused(reason: reason)) }
         case (.syncing(let batch), .stopped(let reason)), (.applying(let batch), .stopped(let reason)):
             phase = .stopped(reason: reason)
@@ -94,7 +96,7 @@ struct ShardMachine {
         case (.ready(confirmed: false), .idle):
             let confirmation = LogEntry(type: .noop, token: .none, payload: [])
             lastIndex = lastIndex.next
-            phase = .syncing(Batch(entries: [confirmation]))
+            phase = .syncing(Batch(entries: [confirmation], confirmedBefore: false))
             return [.append([confirmation])]
         case (.ready(confirmed: true), .idle), (.stopped, .idle):
             return []
@@ -105,7 +107,7 @@ struct ShardMachine {
     }
 
     private mutating func propose(_ proposals: [Proposal], known: KnownFaces) -> [Effect] {
-        var batch = Batch()
+        var batch = Batch(confirmedBefore: !owesConfirmation)
         var known = known
         for proposal in proposals {
             batch.answers.append((proposal.id, decide(proposal, known: &known, batch: &batch)))
