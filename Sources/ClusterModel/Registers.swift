@@ -62,22 +62,29 @@ package struct CollectionRegister: Hashable, Sendable {
     }
 }
 
-/// Which shards hold a collection and the subtree roots each owns. Rises only by a shard split.
+/// Which shards hold a collection, where each is, and the subtree roots each owns. Rises only by a shard split.
 package struct CollectionMap: Hashable, Sendable {
     package struct Shard: Hashable, Sendable {
         package var id: ShardID
+        /// The node that holds the shard's one copy.
+        package var node: NodeID
         package var roots: [LeafID]
-        package init(id: ShardID, roots: [LeafID]) {
+        package init(id: ShardID, node: NodeID, roots: [LeafID]) {
             self.id = id
+            self.node = node
             self.roots = roots
         }
     }
     package var collection: CollectionUID
     package var version: UInt64
+    /// False until every shard's files have been made. From then on a shard whose files are missing is a loss, never
+    /// an empty shard.
+    package var made: Bool
     package var shards: [Shard]
-    package init(collection: CollectionUID, version: UInt64, shards: [Shard]) {
+    package init(collection: CollectionUID, version: UInt64, made: Bool, shards: [Shard]) {
         self.collection = collection
         self.version = version
+        self.made = made
         self.shards = shards
     }
 }
@@ -86,8 +93,40 @@ package struct CollectionMap: Hashable, Sendable {
 package struct ClusterRegister: Hashable, Sendable {
     package var id: Bits128
     package var formatVersion: Int
-    package init(id: Bits128, formatVersion: Int) {
+    /// The node that keeps the ledger; missing until one has claimed it, and always when embedded.
+    package var ledger: NodeID?
+    package init(id: Bits128, formatVersion: Int, ledger: NodeID? = nil) {
         self.id = id
         self.formatVersion = formatVersion
+        self.ledger = ledger
+    }
+}
+
+/// Where a node listens for other processes of its cluster.
+package struct NodeAddress: Hashable, Sendable, CustomStringConvertible {
+    package var host: String
+    package var port: Int
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+/// A node as it registered itself at its last start.
+package struct NodeRegister: Hashable, Sendable {
+    package var node: NodeID
+    package var address: NodeAddress
+    /// Machines that fail together share a zone.
+    package var zone: String
+    /// Bytes of memory its shards may take.
+    package var capacityBytes: Int
+    package var started: Timestamp
+    package init(node: NodeID, address: NodeAddress, zone: String, capacityBytes: Int, started: Timestamp) {
+        self.node = node
+        self.address = address
+        self.zone = zone
+        self.capacityBytes = capacityBytes
+        self.started = started
     }
 }

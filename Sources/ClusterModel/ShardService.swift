@@ -9,9 +9,11 @@ package struct ShardDescriptor: Hashable, Sendable {
     package var modelVersion: String
     /// Key of the HMAC that makes FaceIds (32 bytes); never written to disk by the shard.
     package var idKey: [UInt8]
+    /// The subtree roots an empty shard is made with; a shard that exists keeps its own.
+    package var roots: [LeafID]
     package init(
         tenant: TenantID, collection: CollectionUID, shard: ShardID, dimension: Int, modelVersion: String,
-        idKey: [UInt8]
+        idKey: [UInt8], roots: [LeafID]
     ) {
         self.tenant = tenant
         self.collection = collection
@@ -19,7 +21,36 @@ package struct ShardDescriptor: Hashable, Sendable {
         self.dimension = dimension
         self.modelVersion = modelVersion
         self.idKey = idKey
+        self.roots = roots
     }
+}
+
+/// What every request to a shard carries beside its question.
+package struct ShardCall: Hashable, Sendable {
+    package var shard: ShardID
+    /// The node that holds the shard, as the map says.
+    package var node: NodeID
+    /// The subtree roots that the caller believes the shard owns; another answer than exactly those is `wrongOwner`.
+    package var roots: [LeafID]
+    /// Nobody waits for the answer after this: work for it ends then too, a scan at its next block.
+    package var deadline: ContinuousClock.Instant
+    package var request: RequestID
+    package init(
+        shard: ShardID, node: NodeID, roots: [LeafID], deadline: ContinuousClock.Instant, request: RequestID
+    ) {
+        self.shard = shard
+        self.node = node
+        self.roots = roots
+        self.deadline = deadline
+        self.request = request
+    }
+}
+
+/// Whether `open` may make files where there are none.
+package enum OpenMode: Hashable, Sendable {
+    case existing
+    /// Only while the collection's map says that its shards are not made yet.
+    case making
 }
 
 /// One face to enrol.
@@ -139,31 +170,83 @@ package struct ShardStatistics: Hashable, Sendable {
     }
 }
 
+/// A node as it sees itself.
+package struct NodeStatistics: Hashable, Sendable {
+    package var version: String
+    package var uptimeSeconds: Int
+    /// Shards open; and those that are damaged.
+    package var shards: Int
+    package var damagedShards: Int
+    package var faces: Int
+    /// Memory of the process, and what its shards may take.
+    package var residentBytes: Int
+    package var capacityBytes: Int
+    package var diskFreeBytes: Int
+    package var diskTotalBytes: Int
+    package init(
+        version: String, uptimeSeconds: Int, shards: Int, damagedShards: Int, faces: Int, residentBytes: Int,
+        capacityBytes: Int, diskFreeBytes: Int, diskTotalBytes: Int
+    ) {
+        self.version = version
+        self.uptimeSeconds = uptimeSeconds
+        self.shards = shards
+        self.damagedShards = damagedShards
+        self.faces = faces
+        self.residentBytes = residentBytes
+        self.capacityBytes = capacityBytes
+        self.diskFreeBytes = diskFreeBytes
+        self.diskTotalBytes = diskTotalBytes
+    }
+}
+
 package enum ShardError: Error, Hashable, Sendable {
+    /// The node has not opened this shard since it started.
     case unknownShard(ShardID)
     case wrongDimension(expected: Int, got: Int)
-    /// The disk is full or the inbox is; the same request may succeed later.
+    /// The shard owns other subtrees than the caller believes: the caller's map is old, or newer than the shard.
+    case wrongOwner(ShardID, owned: [LeafID])
+    /// The disk is full; the same request may succeed later.
     case writesRefused(ShardID, reason: String)
-    /// A checksum failed or a file is missing: never answered from until an operator acts.
+    /// A queue on the way is full; nothing was begun, the same request may succeed later.
+    case busy(ShardID, reason: String)
+    /// A checksum failed or files are missing: never answered from until an operator acts.
     case damaged(ShardID, reason: String)
     /// The write may or may not have happened; the log stopped before it could tell.
     case stopped(ShardID, reason: String)
     case deadlineExceeded(ShardID)
+    /// No answer from the node. `outcomeUnknown`: the request had left, so a write may have happened.
+    case unreachable(ShardID, node: NodeID, reason: String, outcomeUnknown: Bool)
 }
 
-/// A node's shards as a coordinator reaches them: in process when embedded, over the wire in a cluster.
+/// A node that says nothing of itself, and why.
+package struct NodeError: Error, Hashable, Sendable {
+    package var node: NodeID
+    package var reason: String
+    package init(node: NodeID, reason: String) {
+        self.node = node
+        self.reason = reason
+    }
+}
+
+/// The shards of a cluster as a coordinator reaches them: in process when embedded, over the wire in a cluster. A node
+/// offers the same for its own shards and ignores `ShardCall.node`.
 package protocol ShardService: Sendable {
-    /// Opens the node's copy of the shard, or makes an empty one; harmless when it is open.
-    func open(_ descriptor: ShardDescriptor) async throws(ShardError)
-    /// Closes the copy and removes its files.
-    func drop(_ shard: ShardID) async throws(ShardError)
+    /// Opens the node's copy of the shard; harmless when it is open. `call.roots` are not compared.
+    func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError)
+    /// Closes the copy and removes its files; harmless when there is none. `call.roots` are not compared.
+    func drop(_ call: ShardCall) async throws(ShardError)
     /// Returns when every face is durable and visible to every later search.
-    func enrol(_ faces: [NewFace], in shard: ShardID) async throws(ShardError) -> EnrolOutcome
-    func delete(_ faces: [FaceID], in shard: ShardID, token: RequestToken) async throws(ShardError) -> DeleteOutcome
-    func search(_ search: ShardSearch, in shard: ShardID) async throws(ShardError) -> ShardSearchAnswer
+    func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome
+    func delete(
+        _ faces: [FaceID], token: RequestToken, _ call: ShardCall
+    ) async throws(ShardError) -> DeleteOutcome
+    func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer
     /// The faces of `ids` that exist, in FaceID order.
-    func faces(_ ids: [FaceID], in shard: ShardID) async throws(ShardError) -> [StoredFace]
-    func vector(_ id: FaceID, in shard: ShardID) async throws(ShardError) -> RotatedVector?
-    func list(after: FaceID?, limit: Int, in shard: ShardID) async throws(ShardError) -> FacePage
-    func statistics(_ shard: ShardID) async throws(ShardError) -> ShardStatistics
+    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace]
+    func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector?
+    func list(after: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage
+    func statistics(_ call: ShardCall) async throws(ShardError) -> ShardStatistics
+    func statistics(
+        ofNode node: NodeID, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> NodeStatistics
 }

@@ -5,11 +5,12 @@ import Foundation
 /// Registers as JSON documents, the same bytes in SQLite and etcd: field names are format, see docs/formats/registers.md.
 package enum RegisterCodec {
     package static func encode(_ value: RegisterValue) -> [UInt8] {
-        var fields = Fields()
+        var fields = RegisterFields()
         switch value {
         case .cluster(let cluster):
             fields["id"] = cluster.id.text
             fields["format_version"] = cluster.formatVersion
+            if let ledger = cluster.ledger { fields["ledger"] = ledger.text }
         case .tenant(let tenant):
             fields["tenant"] = tenant.tenant.text
             fields.put(tenant.created, as: "created_ms")
@@ -20,9 +21,12 @@ package enum RegisterCodec {
         case .map(let map):
             fields["collection"] = map.collection.description
             fields["version"] = map.version
+            fields["made"] = map.made
             fields["shards"] = map.shards.map {
-                ["id": $0.id.description, "roots": $0.roots.map(\.value)] as [String: Any]
+                ["id": $0.id.description, "node": $0.node.text, "roots": $0.roots.map(\.value)] as [String: Any]
             }
+        case .node(let node):
+            encode(node, into: &fields)
         }
         return fields.bytes
     }
@@ -31,22 +35,34 @@ package enum RegisterCodec {
         try decode(bytes, path: key.path)
     }
 
-    /// The kind of register follows from the path.
+    /// The kind of register follows from the path. A register that says it is another than the path says is refused.
     package static func decode(_ bytes: [UInt8], path: String) throws(ControlPlaneError) -> RegisterValue {
-        let fields = try Fields(bytes, path: path)
+        let value = try value(bytes, path: path)
+        guard value.key.path == path else {
+            throw .unreadable(path: path, reason: "it holds the register \(value.key.path)")
+        }
+        return value
+    }
+
+    private static func value(_ bytes: [UInt8], path: String) throws(ControlPlaneError) -> RegisterValue {
+        let fields = try RegisterFields(bytes, path: path)
         switch path.prefix(while: { $0 != "/" }) {
         case "cluster":
-            return .cluster(try ClusterRegister(id: fields.bits("id"), formatVersion: fields.get("format_version")))
+            return .cluster(
+                try ClusterRegister(
+                    id: fields.bits("id"), formatVersion: fields.get("format_version"),
+                    ledger: fields.has("ledger") ? fields.name("ledger") : nil))
         case "tenant":
             return .tenant(try TenantRegister(tenant: fields.name("tenant"), created: fields.time("created_ms")))
         case "key": return .accessKey(try accessKey(fields))
         case "collection": return .collection(try collection(fields))
         case "map": return .map(try map(fields))
+        case "nodes": return .node(try node(fields))
         default: throw .unreadable(path: path, reason: "no register of this kind is known to this version")
         }
     }
 
-    private static func encode(_ key: AccessKeyRegister, into fields: inout Fields) {
+    private static func encode(_ key: AccessKeyRegister, into fields: inout RegisterFields) {
         fields["access_key"] = key.accessKey.text
         fields["tenant"] = key.tenant.text
         fields["person"] = key.person
@@ -56,7 +72,7 @@ package enum RegisterCodec {
         if let revoked = key.revoked { fields.put(revoked, as: "revoked_ms") }
     }
 
-    private static func accessKey(_ fields: Fields) throws(ControlPlaneError) -> AccessKeyRegister {
+    private static func accessKey(_ fields: RegisterFields) throws(ControlPlaneError) -> AccessKeyRegister {
         AccessKeyRegister(
             accessKey: try fields.name("access_key"), tenant: try fields.name("tenant"),
             person: try fields.get("person"), roles: Set(try fields.get("roles") as [String]),
@@ -64,7 +80,7 @@ package enum RegisterCodec {
             revoked: fields.has("revoked_ms") ? try fields.time("revoked_ms") : nil)
     }
 
-    private static func encode(_ collection: CollectionRegister, into fields: inout Fields) {
+    private static func encode(_ collection: CollectionRegister, into fields: inout RegisterFields) {
         fields["tenant"] = collection.tenant.text
         fields["name"] = collection.name.text
         fields["uid"] = collection.uid.description
@@ -76,7 +92,7 @@ package enum RegisterCodec {
         fields.put(collection.created, as: "created_ms")
     }
 
-    private static func collection(_ fields: Fields) throws(ControlPlaneError) -> CollectionRegister {
+    private static func collection(_ fields: RegisterFields) throws(ControlPlaneError) -> CollectionRegister {
         CollectionRegister(
             tenant: try fields.name("tenant"), name: try fields.name("name"),
             uid: CollectionUID(try fields.bits("uid")), modelName: try fields.get("model_name"),
@@ -85,82 +101,40 @@ package enum RegisterCodec {
             created: try fields.time("created_ms"))
     }
 
-    private static func map(_ fields: Fields) throws(ControlPlaneError) -> CollectionMap {
+    /// Maps of the first version have no `made`, and no `node` in a shard: everything lay in one process.
+    private static func map(_ fields: RegisterFields) throws(ControlPlaneError) -> CollectionMap {
         var shards: [CollectionMap.Shard] = []
         for shard in try fields.get("shards") as [[String: Any]] {
-            guard let id = (shard["id"] as? String).flatMap(ShardID.init(text:)), let roots = shard["roots"] as? [Int]
+            let node = shard["node"].map { ($0 as? String).flatMap(NodeID.init) } ?? .embedded
+            guard let id = (shard["id"] as? String).flatMap(ShardID.init(text:)), let node,
+                let roots = shard["roots"] as? [Int]
             else { throw fields.unreadable("shards") }
-            shards.append(.init(id: id, roots: roots.map { LeafID(UInt32(clamping: $0)) }))
+            let leaves = roots.compactMap { UInt32(exactly: $0) }.map { LeafID($0) }
+            guard leaves.count == roots.count else { throw fields.unreadable("shards") }
+            shards.append(.init(id: id, node: node, roots: leaves))
+        }
+        guard let version = UInt64(exactly: try fields.get("version") as Int) else {
+            throw fields.unreadable("version")
         }
         return CollectionMap(
-            collection: CollectionUID(try fields.bits("collection")),
-            version: UInt64(try fields.get("version") as Int), shards: shards)
-    }
-}
-
-/// A JSON object being written or read, with errors that name the register and the field.
-private struct Fields {
-    private var object: [String: Any] = [:]
-    private var path = ""
-
-    init() {}
-
-    init(_ bytes: [UInt8], path: String) throws(ControlPlaneError) {
-        self.path = path
-        do {
-            guard let object = try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any] else {
-                throw ControlPlaneError.unreadable(path: path, reason: "not a JSON object")
-            }
-            self.object = object
-        } catch let error as ControlPlaneError {
-            throw error
-        } catch {
-            throw .unreadable(path: path, reason: "not JSON")
-        }
+            collection: CollectionUID(try fields.bits("collection")), version: version,
+            made: fields.has("made") ? try fields.get("made") : false, shards: shards)
     }
 
-    subscript(name: String) -> Any? {
-        get { object[name] }
-        set { object[name] = newValue }
+    private static func encode(_ node: NodeRegister, into fields: inout RegisterFields) {
+        fields["node"] = node.node.text
+        fields["host"] = node.address.host
+        fields["port"] = node.address.port
+        fields["zone"] = node.zone
+        fields["capacity_bytes"] = node.capacityBytes
+        fields.put(node.started, as: "started_ms")
     }
 
-    var bytes: [UInt8] {
-        guard let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys]) else {
-            preconditionFailure("a register holds only JSON values")
-        }
-        return [UInt8](data)
-    }
-
-    mutating func put(_ time: Timestamp, as name: String) { object[name] = time.milliseconds }
-    mutating func put(_ data: [UInt8], as name: String) { object[name] = Data(data).base64EncodedString() }
-
-    func has(_ name: String) -> Bool { object[name] != nil }
-
-    func get<Value>(_ name: String) throws(ControlPlaneError) -> Value {
-        guard let value = object[name] as? Value else { throw unreadable(name) }
-        return value
-    }
-
-    func name<Name: ClientName>(_ name: String) throws(ControlPlaneError) -> Name {
-        guard let value = Name(try get(name)) else { throw unreadable(name) }
-        return value
-    }
-
-    func bits(_ name: String) throws(ControlPlaneError) -> Bits128 {
-        guard let value = Bits128(text: try get(name)) else { throw unreadable(name) }
-        return value
-    }
-
-    func data(_ name: String) throws(ControlPlaneError) -> [UInt8] {
-        guard let value = Data(base64Encoded: try get(name) as String) else { throw unreadable(name) }
-        return [UInt8](value)
-    }
-
-    func time(_ name: String) throws(ControlPlaneError) -> Timestamp {
-        Timestamp(milliseconds: Int64(try get(name) as Int))
-    }
-
-    func unreadable(_ name: String) -> ControlPlaneError {
-        .unreadable(path: path, reason: "field \(name) is missing or of another type")
+    private static func node(_ fields: RegisterFields) throws(ControlPlaneError) -> NodeRegister {
+        NodeRegister(
+            node: try fields.name("node"),
+            address: NodeAddress(host: try fields.get("host"), port: try fields.get("port")),
+            zone: try fields.get("zone"), capacityBytes: try fields.get("capacity_bytes"),
+            started: try fields.time("started_ms"))
     }
 }

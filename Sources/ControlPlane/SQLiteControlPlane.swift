@@ -7,8 +7,8 @@ import GRDB
 /// Every transaction is durable when it returns (WAL mode, `synchronous=FULL`). Several processes may open the file:
 /// `facectl keys` writes to it while the server runs.
 package final class SQLiteControlPlane: ControlPlane {
-    private let database: DatabasePool
-    private let path: String
+    let database: DatabasePool
+    let path: String
 
     package init(path: String) throws(ControlPlaneError) {
         self.path = path
@@ -22,7 +22,7 @@ package final class SQLiteControlPlane: ControlPlane {
 
     package func read(_ key: RegisterKey) async throws(ControlPlaneError) -> Register? {
         let rows = try await rows("SELECT path, value, revision FROM register WHERE path = ?", [key.path])
-        return try rows.first.map(Self.register)
+        return try rows.first.map { row throws(ControlPlaneError) in try row.decoded() }
     }
 
     package func list(_ family: RegisterFamily) async throws(ControlPlaneError) -> [Register] {
@@ -32,11 +32,12 @@ package final class SQLiteControlPlane: ControlPlane {
             "SELECT path, value, revision FROM register WHERE path >= ? AND path < ? ORDER BY path",
             [family.prefix, String(end)])
         var registers: [Register] = []
-        for row in rows { registers.append(try Self.register(row)) }
+        for row in rows { registers.append(try row.decoded()) }
         return registers
     }
 
     package func commit(_ transaction: RegisterTransaction) async throws(ControlPlaneError) -> TransactionOutcome {
+        transaction.checkBounds()
         do {
             return try await database.write { try Self.apply(transaction, to: $0) }
         } catch {
@@ -44,19 +45,13 @@ package final class SQLiteControlPlane: ControlPlane {
         }
     }
 
-    private struct StoredRow: Sendable {
-        var path: String
-        var value: Data
-        var revision: Int64
-    }
-
     private func rows(
         _ sql: String, _ arguments: [String]
-    ) async throws(ControlPlaneError) -> [StoredRow] {
+    ) async throws(ControlPlaneError) -> [StoredRegister] {
         do {
             return try await database.read { database in
                 try Row.fetchAll(database, sql: sql, arguments: StatementArguments(arguments)).map {
-                    StoredRow(path: $0["path"], value: $0["value"], revision: $0["revision"])
+                    StoredRegister($0)
                 }
             }
         } catch {
@@ -64,18 +59,9 @@ package final class SQLiteControlPlane: ControlPlane {
         }
     }
 
-    private static func register(_ row: StoredRow) throws(ControlPlaneError) -> Register {
-        Register(
-            value: try RegisterCodec.decode([UInt8](row.value), path: row.path), revision: Revision(row.revision))
-    }
-
     private static func apply(_ transaction: RegisterTransaction, to database: Database) throws -> TransactionOutcome {
         for change in transaction.changes {
-            let (key, expected) =
-                switch change {
-                case .put(let value, let expecting): (value.key, expecting)
-                case .delete(let key, let expecting): (key, expecting)
-                }
+            let (key, expected) = change.target
             let found = try Int64.fetchOne(
                 database, sql: "SELECT revision FROM register WHERE path = ?", arguments: [key.path])
             guard (found ?? 0) == expected.value else { return .conflict(key) }
@@ -94,6 +80,7 @@ package final class SQLiteControlPlane: ControlPlane {
                 try database.execute(sql: "DELETE FROM register WHERE path = ?", arguments: [key.path])
             }
         }
+        try forgetOldDeletions(database)
         return .committed(Revision(revision))
     }
 
@@ -119,10 +106,27 @@ package final class SQLiteControlPlane: ControlPlane {
                     INSERT INTO counter VALUES (1, 0);
                     """)
         }
+        // Triggers, so that a process of the version before, which knows no table of deletions, fills it too.
+        migrator.registerMigration("2") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE deletion (path TEXT PRIMARY KEY NOT NULL, revision INTEGER NOT NULL) WITHOUT ROWID;
+                    CREATE INDEX register_revision ON register (revision);
+                    CREATE INDEX deletion_revision ON deletion (revision);
+                    ALTER TABLE counter ADD COLUMN horizon INTEGER NOT NULL DEFAULT 0;
+                    UPDATE counter SET horizon = revision;
+                    CREATE TRIGGER register_gone AFTER DELETE ON register BEGIN
+                        INSERT OR REPLACE INTO deletion SELECT old.path, revision FROM counter;
+                    END;
+                    CREATE TRIGGER register_made AFTER INSERT ON register BEGIN
+                        DELETE FROM deletion WHERE path = new.path;
+                    END;
+                    """)
+        }
         return migrator
     }
 
-    private static func unavailable(_ error: any Error, path: String, outcomeUnknown: Bool) -> ControlPlaneError {
+    static func unavailable(_ error: any Error, path: String, outcomeUnknown: Bool) -> ControlPlaneError {
         if let known = error as? ControlPlaneError { return known }
         let reason = (error as? DatabaseError)?.message ?? String(describing: error)
         return .unavailable(reason: "\(path): \(reason)", outcomeUnknown: outcomeUnknown)

@@ -116,6 +116,8 @@ package struct SearchAnswer: Sendable {
     /// Strangers at or above the threshold that a search over this many faces should expect.
     package var expectedStrangers: Double?
     package var coverage: SearchCoverage
+    /// Empty unless the caller allows partial answers: the shards that the candidates are not from, and why.
+    package var missing: [MissingShard]
 }
 
 /// How much of the collection stands behind an answer.

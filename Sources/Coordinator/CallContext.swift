@@ -8,15 +8,24 @@ package struct CallContext: Sendable {
     /// Hash of the access key and the client's invocation id; faces of one request add their position.
     package var token: RequestToken
     package var purpose: SearchPurpose
+    package var request: RequestID
+    /// Nobody waits for the answer after this.
+    package var deadline: ContinuousClock.Instant
+    /// `x-facet-partial: allow`: an answer of some shards is wanted where others are missing, and says so.
+    package var allowsPartial: Bool
 
     package init(
-        tenant: TenantID, accessKey: AccessKeyID, person: String, token: RequestToken, purpose: SearchPurpose
+        tenant: TenantID, accessKey: AccessKeyID, person: String, token: RequestToken, purpose: SearchPurpose,
+        request: RequestID, deadline: ContinuousClock.Instant, allowsPartial: Bool
     ) {
         self.tenant = tenant
         self.accessKey = accessKey
         self.person = person
         self.token = token
         self.purpose = purpose
+        self.request = request
+        self.deadline = deadline
+        self.allowsPartial = allowsPartial
     }
 }
 

@@ -1,26 +1,62 @@
+import AuditLedger
 import ClusterModel
 import FaceModel
 import KeyHierarchy
 import Synchronization
 import VectorSearch
 
-/// A collection as one request uses it: its register and map as just read, and what its key gives.
-struct CollectionHandle: Sendable {
-    var register: Register
-    var map: CollectionMap
-    var collection: CollectionRegister
-    var secrets: CollectionSecrets
+/// What bounds and names the work for one request.
+struct CallScope: Sendable {
+    var deadline: ContinuousClock.Instant
+    var request: RequestID
 
-    /// The shard that takes a new face. Home is the nearest anchor once a map has several shards.
-    var home: ShardID {
-        precondition(map.shards.count == 1, "a map of several shards needs anchors")
-        return map.shards[0].id
+    var ledger: LedgerCall { LedgerCall(deadline: deadline, request: request) }
+
+    /// The same, ending at the latest after `limit`.
+    func within(_ limit: Duration) -> CallScope {
+        CallScope(deadline: min(deadline, .now + limit), request: request)
     }
 
-    func descriptor(of shard: ShardID) -> ShardDescriptor {
+    /// The same, ending by `reserve` earlier so that time is left for what follows, or by a quarter of the rest.
+    func reserving(_ reserve: Duration) -> CallScope {
+        let rest = ContinuousClock.now.duration(to: deadline)
+        return CallScope(deadline: deadline - max(.zero, min(reserve, rest / 4)), request: request)
+    }
+
+    func call(_ shard: CollectionMap.Shard) -> ShardCall {
+        ShardCall(shard: shard.id, node: shard.node, roots: shard.roots, deadline: deadline, request: request)
+    }
+}
+
+extension CallContext {
+    var scope: CallScope { CallScope(deadline: deadline, request: request) }
+}
+
+/// A collection as one request uses it: its register and map as just read, and what its key gives.
+struct CollectionHandle: Sendable {
+    var collection: CollectionRegister
+    /// Of the map's register.
+    var mapRevision: Revision
+    var map: CollectionMap
+    var secrets: CollectionSecrets
+
+    /// The subtree root that a new face belongs below: the anchor of the same number is the nearest to it.
+    func home(of vector: RotatedVector) -> LeafID { LeafID(UInt32(secrets.anchors.home(of: vector))) }
+
+    func descriptor(of shard: CollectionMap.Shard) -> ShardDescriptor {
         ShardDescriptor(
-            tenant: collection.tenant, collection: collection.uid, shard: shard, dimension: collection.dimension,
-            modelVersion: collection.modelVersion, idKey: secrets.idKey)
+            tenant: collection.tenant, collection: collection.uid, shard: shard.id, dimension: collection.dimension,
+            modelVersion: collection.modelVersion, idKey: secrets.idKey, roots: shard.roots)
+    }
+}
+
+extension CollectionMap {
+    /// How many anchors the collection has: one for each root. Nil for a map whose roots are not 0, 1, 2 ... once each,
+    /// which another version of Facet may write.
+    var anchorCount: Int? {
+        let roots = shards.flatMap(\.roots).sorted()
+        let numbered = roots.enumerated().allSatisfy { $0.element.value == UInt32($0.offset) }
+        return numbered && (1...Limits.shardsPerCollectionMax).contains(roots.count) ? roots.count : nil
     }
 }
 
@@ -28,30 +64,20 @@ struct CollectionHandle: Sendable {
 struct CollectionSecrets: Sendable {
     var idKey: [UInt8]
     var rotation: Rotation
+    var anchors: Anchors
 
-    init(key: CollectionKey, dimension: Int) throws(VectorError) {
+    init(key: CollectionKey, dimension: Int, anchorCount: Int) throws(VectorError) {
         idKey = key.idKey
         rotation = try Rotation(dimension: dimension, seed: key.rotationSeed)
+        anchors = Anchors(count: anchorCount, dimension: dimension, seed: key.anchorSeed)
     }
 }
 
-/// The secrets of collections in use and the shards already opened, by the collection's uid.
+/// The secrets of collections in use, by the collection's uid.
 final class CollectionCache: Sendable {
-    private struct State {
-        var secrets: [CollectionUID: CollectionSecrets] = [:]
-        var opened: Set<ShardID> = []
-    }
-    private let state = Mutex(State())
+    private let state = Mutex<[CollectionUID: CollectionSecrets]>([:])
 
-    func secrets(_ uid: CollectionUID) -> CollectionSecrets? { state.withLock { $0.secrets[uid] } }
-    func keep(_ secrets: CollectionSecrets, for uid: CollectionUID) { state.withLock { $0.secrets[uid] = secrets } }
-    func isOpen(_ shard: ShardID) -> Bool { state.withLock { $0.opened.contains(shard) } }
-    func markOpen(_ shard: ShardID) { _ = state.withLock { $0.opened.insert(shard) } }
-
-    func forget(_ uid: CollectionUID, shards: [ShardID]) {
-        state.withLock { state in
-            state.secrets[uid] = nil
-            state.opened.subtract(shards)
-        }
-    }
+    func secrets(_ uid: CollectionUID) -> CollectionSecrets? { state.withLock { $0[uid] } }
+    func keep(_ secrets: CollectionSecrets, for uid: CollectionUID) { state.withLock { $0[uid] = secrets } }
+    func forget(_ uid: CollectionUID) { state.withLock { $0[uid] = nil } }
 }

@@ -8,6 +8,10 @@ package enum CoordinatorError: Error, Hashable, Sendable {
     case collectionNotFound(CollectionName)
     case collectionExists(CollectionName)
     case collectionQuota(limit: Int)
+    /// A collection has 1...`max` shards.
+    case shardCount(asked: Int, max: Int)
+    /// No node is there that a new collection's shards could be made on.
+    case noNodes
     case faceNotFound(FaceID)
     /// An image that must hold a face holds none.
     case noFaces
@@ -22,7 +26,12 @@ package enum CoordinatorError: Error, Hashable, Sendable {
     /// A sealed key or register cannot be opened with this server's key file.
     case keyUnusable(what: String)
     case ledger(LedgerError)
-    case shard(ShardError)
+    /// Shards without which there is no answer gave none. A search that may be partial fails so too when no shard
+    /// answered, or when those that did hold no candidate: silence of the others is not "no match".
+    case incomplete(asked: Int, answered: Int, missing: [MissingShard])
+    /// A write that `written` of the `asked` shards it touches have done. The same request again completes it: a face
+    /// that is enrolled already keeps its id.
+    case incompleteWrite(asked: Int, written: Int, missing: [MissingShard])
     case controlPlane(ControlPlaneError)
 }
 
@@ -37,6 +46,47 @@ extension VectorError {
         case .dimensionMismatch(let expected, let got): "has \(got) components; the collection's have \(expected)"
         case .notFinite(let component): "component \(component) is not a finite number"
         case .normTooSmall: "is zero, or so short that it has no direction"
+        }
+    }
+}
+
+extension ShardError {
+    /// What is wrong with the shard, as the end of a sentence about it.
+    package var sentence: String {
+        switch self {
+        case .unknownShard: "is not open there"
+        case .wrongDimension(let expected, let got): "has vectors of \(expected) components, not \(got)"
+        case .wrongOwner(_, let owned):
+            "owns the subtrees \(owned.map { String($0.value) }.joined(separator: ", ")), which the map denies"
+        case .writesRefused(_, let reason): "takes no writes now: \(reason)"
+        case .busy(_, let reason): "is busy: \(reason)"
+        case .damaged(_, let reason): "is damaged: \(reason)"
+        case .stopped(_, let reason): "has stopped: \(reason)"
+        case .deadlineExceeded: "did not answer in time"
+        case .unreachable(_, _, let reason, _): "cannot be reached: \(reason)"
+        }
+    }
+
+    /// Time alone may cure it: the same request may succeed soon.
+    package var passes: Bool {
+        switch self {
+        case .writesRefused, .busy: true
+        case .unknownShard, .wrongDimension, .wrongOwner, .damaged, .stopped, .deadlineExceeded, .unreachable: false
+        }
+    }
+
+    /// One word for a metric's label.
+    var word: String {
+        switch self {
+        case .unknownShard: "unknown"
+        case .wrongDimension: "dimension"
+        case .wrongOwner: "owner"
+        case .writesRefused: "writes"
+        case .busy: "busy"
+        case .damaged: "damaged"
+        case .stopped: "stopped"
+        case .deadlineExceeded: "deadline"
+        case .unreachable: "unreachable"
         }
     }
 }

@@ -1,3 +1,4 @@
+import ClusterModel
 import Metrics
 
 /// Every metric the coordinator's core writes; the table of names is docs/metrics.md.
@@ -7,6 +8,7 @@ struct CoordinatorMetrics: Sendable {
     private let ledgerSeconds = Metrics.Timer(label: "facet_search_ledger_seconds")
     private let searches = Counter(label: "facet_searches_total", dimensions: [("outcome", "answered")])
     private let failures = Counter(label: "facet_searches_total", dimensions: [("outcome", "failed")])
+    private let partial = Counter(label: "facet_searches_total", dimensions: [("outcome", "partial")])
     private let enrolments = Counter(label: "facet_faces_enrolled_total")
 
     func extraction(since start: ContinuousClock.Instant) {
@@ -14,7 +16,11 @@ struct CoordinatorMetrics: Sendable {
     }
     func scan(since start: ContinuousClock.Instant) { scanSeconds.record(duration: start.duration(to: .now)) }
     func ledgerWait(since start: ContinuousClock.Instant) { ledgerSeconds.record(duration: start.duration(to: .now)) }
-    func searchAnswered() { searches.increment() }
+    func searchAnswered(whole: Bool) { (whole ? searches : partial).increment() }
     func searchFailed() { failures.increment() }
+    /// A request that a shard did not answer, by the kind of reason.
+    func shardMissing(_ reason: ShardError) {
+        Counter(label: "facet_shards_missing_total", dimensions: [("reason", reason.word)]).increment()
+    }
     func enrolled(_ count: Int) { enrolments.increment(by: count) }
 }

@@ -3,39 +3,62 @@ package import FaceModel
 import KeyHierarchy
 
 extension FaceIndex {
-    /// Makes an empty collection for the server's model, or for vectors a client brings (`own`).
+    /// Makes an empty collection for the server's model, or for vectors a client brings (`own`), of so many shards
+    /// (1...`Limits.shardsPerCollectionMax`; else as the settings say). A collection whose shards cannot be made is
+    /// withdrawn.
     package func createCollection(
-        _ name: CollectionName, tags: [String: String], own: OwnModel? = nil, in context: CallContext
+        _ name: CollectionName, tags: [String: String], own: OwnModel? = nil, shards: Int? = nil,
+        in context: CallContext
     ) async throws(CoordinatorError) -> CollectionDescription {
-        let existing = try await list(.collections(context.tenant))
-        guard existing.count < Limits.collectionsPerTenantMax else {
+        var generator = SystemRandomNumberGenerator()
+        return try await createCollection(
+            name, tags: tags, own: own, shards: shards ?? settings.shardsPerCollection,
+            key: .random(using: &generator), in: context)
+    }
+
+    func createCollection(
+        _ name: CollectionName, tags: [String: String], own: OwnModel?, shards: Int, key: CollectionKey,
+        in context: CallContext
+    ) async throws(CoordinatorError) -> CollectionDescription {
+        guard (1...Limits.shardsPerCollectionMax).contains(shards) else {
+            throw .shardCount(asked: shards, max: Limits.shardsPerCollectionMax)
+        }
+        guard try await list(.collections(context.tenant)).count < Limits.collectionsPerTenantMax else {
             throw .collectionQuota(limit: Limits.collectionsPerTenantMax)
         }
         var generator = SystemRandomNumberGenerator()
-        let uid = CollectionUID(.random(using: &generator).stamped(version: 4))
-        let shard = ShardID(.random(using: &generator).stamped(version: 4))
         let path = RegisterKey.collection(context.tenant, name).path
-        let key = CollectionKey.random(using: &generator)
         let collection = CollectionRegister(
-            tenant: context.tenant, name: name, uid: uid, modelName: own?.name ?? model.name,
-            modelVersion: own?.version ?? model.version, dimension: own?.dimension ?? model.dimension,
+            tenant: context.tenant, name: name,
+            uid: CollectionUID(.random(using: &generator).stamped(version: 4)),
+            modelName: own?.name ?? model.name, modelVersion: own?.version ?? model.version,
+            dimension: own?.dimension ?? model.dimension,
             sealedKey: masterKey.seal(key, register: path, using: &generator), tags: tags, created: now())
-        let map = CollectionMap(collection: uid, version: 1, shards: [.init(id: shard, roots: [.root])])
+        let places = try await places(for: shards)
+        let map = CollectionMap(
+            collection: collection.uid, version: 1, made: false,
+            shards: places.enumerated().map { number, node in
+                .init(
+                    id: ShardID(.random(using: &generator).stamped(version: 4)), node: node,
+                    roots: [LeafID(UInt32(number))])
+            })
         let outcome = try await commit([
             .put(.collection(collection), expecting: .absent), .put(.map(map), expecting: .absent),
         ])
-        guard case .committed = outcome else { throw .collectionExists(name) }
-        _ = try await handle(name, tenant: context.tenant)
+        guard case .committed(let revision) = outcome else { throw .collectionExists(name) }
+        try await finishCreation(of: collection, map, revision, context.scope)
         return CollectionDescription(collection, faceCount: 0)
     }
 
     package func describeCollection(
         _ name: CollectionName, in context: CallContext
     ) async throws(CoordinatorError) -> CollectionDescription {
-        let handle = try await handle(name, tenant: context.tenant)
-        var faces = 0
-        for shard in handle.map.shards { faces += try await statistics(shard.id).faces }
-        return CollectionDescription(handle.collection, faceCount: faces)
+        let handle = try await handle(name, tenant: context.tenant, context.scope)
+        let statistics = try await complete(ShardAnswers<ShardStatistics>(), from: handle, context.scope) {
+            (_, call) async throws(ShardError) in try await self.shards.statistics(call)
+        }
+        return CollectionDescription(
+            handle.collection, faceCount: statistics.answers.reduce(0) { $0 + $1.faces })
     }
 
     /// Collections in the order of their names; `limit` 1...`Limits.pageSizeMax`.
@@ -56,34 +79,6 @@ extension FaceIndex {
         let next = rest.count > page.count ? page.last.map { pages.seal(Array($0.name.text.utf8)) } : nil
         return CollectionPage(
             collections: page.map { CollectionDescription($0, faceCount: 0) }, nextToken: next)
-    }
-
-    /// Removes the collection and all its faces. The registers go first; files that a crash leaves behind go at the
-    /// next start, because the map stays until they are gone.
-    package func deleteCollection(
-        _ name: CollectionName, in context: CallContext
-    ) async throws(CoordinatorError) {
-        guard let register = try await read(.collection(context.tenant, name)),
-            case .collection(let collection) = register.value
-        else { throw .collectionNotFound(name) }
-        let outcome = try await commit([
-            .delete(.collection(context.tenant, name), expecting: register.revision)
-        ])
-        guard case .committed = outcome else { throw .collectionNotFound(name) }
-        guard let map = try await read(.map(collection.uid)), case .map(let value) = map.value else { return }
-        try await finishDeletion(value, revision: map.revision)
-    }
-
-    func finishDeletion(_ map: CollectionMap, revision: Revision) async throws(CoordinatorError) {
-        for shard in map.shards {
-            do throws(ShardError) { try await shards.drop(shard.id) } catch { throw .shard(error) }
-        }
-        cache.forget(map.collection, shards: map.shards.map(\.id))
-        _ = try await commit([.delete(.map(map.collection), expecting: revision)])
-    }
-
-    func statistics(_ shard: ShardID) async throws(CoordinatorError) -> ShardStatistics {
-        do throws(ShardError) { return try await shards.statistics(shard) } catch { throw .shard(error) }
     }
 }
 

@@ -1,6 +1,7 @@
 import ClusterModel
 package import FaceModel
 import KeyHierarchy
+import Synchronization
 import VectorSearch
 
 extension FaceIndex {
@@ -10,7 +11,7 @@ extension FaceIndex {
         image: [UInt8], externalImageID: ExternalImageID?, maxFaces: Int?, filter: QualityFilter,
         collection name: CollectionName, in context: CallContext
     ) async throws(CoordinatorError) -> IndexFacesAnswer {
-        let handle = try await handle(name, tenant: context.tenant)
+        let handle = try await handle(name, tenant: context.tenant, context.scope)
         try requireServerModel(handle)
         let extracted = try await extract(image, scope: .allFaces)
         let selection = FaceSelection(extracted, filter: filter, maxFaces: maxFaces)
@@ -24,7 +25,7 @@ extension FaceIndex {
                     token: token(context, ordinal: position)))
         }
         return IndexFacesAnswer(
-            indexed: try await enrol(faces, in: handle), unindexed: selection.passedOver,
+            indexed: try await enrol(faces, in: handle, context), unindexed: selection.passedOver,
             modelVersion: handle.collection.modelVersion)
     }
 
@@ -32,7 +33,7 @@ extension FaceIndex {
     package func indexVectors(
         _ vectors: [VectorToIndex], collection name: CollectionName, in context: CallContext
     ) async throws(CoordinatorError) -> [StoredFaceSummary] {
-        let handle = try await handle(name, tenant: context.tenant)
+        let handle = try await handle(name, tenant: context.tenant, context.scope)
         var faces: [NewFace] = []
         faces.reserveCapacity(vectors.count)
         for (position, item) in vectors.enumerated() {
@@ -41,22 +42,24 @@ extension FaceIndex {
                     vector: try rotate(item.vector, at: position, in: handle), externalImageID: item.externalImageID,
                     record: FaceRecord(imageID: nil, detail: nil), token: token(context, ordinal: position)))
         }
-        return try await enrol(faces, in: handle)
+        return try await enrol(faces, in: handle, context)
     }
 
     package func deleteFaces(
         _ ids: [FaceID], collection name: CollectionName, in context: CallContext
     ) async throws(CoordinatorError) -> DeletionAnswer {
-        let handle = try await handle(name, tenant: context.tenant)
-        var deleted: Set<FaceID> = []
-        for shard in handle.map.shards {
-            do throws(ShardError) {
-                let outcome = try await shards.delete(ids, in: shard.id, token: token(context, ordinal: 0))
-                deleted.formUnion(outcome.deleted)
-            } catch {
-                throw .shard(error)
-            }
+        let handle = try await handle(name, tenant: context.tenant, context.scope)
+        let token = token(context, ordinal: 0)
+        // Beside the gathering, which a newer map begins again: what was deleted before stays deleted.
+        let deletions = FoundFaces()
+        let gathering = await gather(ShardAnswers<DeleteOutcome>(), from: handle, context.scope) {
+            (_, call) async throws(ShardError) in
+            let outcome = try await self.shards.delete(ids, token: token, call)
+            deletions.add(outcome.deleted)
+            return outcome
         }
+        guard case .complete = gathering.outcome else { throw await incomplete(gathering, handle, writing: true) }
+        let deleted = deletions.ids
         var seen: Set<FaceID> = []
         let unique = ids.filter { seen.insert($0).inserted }
         return DeletionAnswer(
@@ -68,26 +71,25 @@ extension FaceIndex {
         collection name: CollectionName, only ids: [FaceID]?, after token: String?, limit: Int,
         in context: CallContext
     ) async throws(CoordinatorError) -> FaceListing {
-        let handle = try await handle(name, tenant: context.tenant)
-        let pages = PageTokens(key: handle.secrets.idKey, scope: "faces")
+        let handle = try await handle(name, tenant: context.tenant, context.scope)
+        let tokens = PageTokens(key: handle.secrets.idKey, scope: "faces")
         var last: FaceID?
         if let token {
-            guard let bytes = pages.open(token), bytes.count == 16 else { throw .invalidPageToken }
+            guard let bytes = tokens.open(token), bytes.count == 16 else { throw .invalidPageToken }
             last = FaceID(Bits128(bigEndian: bytes))
         }
-        var found: [StoredFace] = []
-        var more = false
-        for shard in handle.map.shards {
-            let page = try await page(of: shard.id, only: ids, after: last, limit: limit)
-            found += page.faces
-            more = more || page.more
+        let after = last
+        let pages = try await complete(ShardAnswers<FacePage>(), from: handle, context.scope) {
+            (_, call) async throws(ShardError) in try await self.page(call, only: ids, after: after, limit: limit)
         }
+        var found = pages.answers.flatMap(\.faces)
+        var more = pages.answers.contains(where: \.more)
         found.sort { $0.id < $1.id }
         let shown = found.prefix(limit)
         more = more || found.count > shown.count
         return FaceListing(
             faces: shown.map(StoredFaceSummary.init),
-            nextToken: more ? shown.last.map { pages.seal($0.id.bits.bytes) } : nil,
+            nextToken: more ? shown.last.map { tokens.seal($0.id.bits.bytes) } : nil,
             modelVersion: handle.collection.modelVersion)
     }
 
@@ -121,33 +123,42 @@ extension FaceIndex {
     }
 
     private func enrol(
-        _ faces: [NewFace], in handle: CollectionHandle
+        _ faces: [NewFace], in handle: CollectionHandle, _ context: CallContext
     ) async throws(CoordinatorError) -> [StoredFaceSummary] {
         guard !faces.isEmpty else { return [] }
-        do throws(ShardError) {
-            let outcome = try await shards.enrol(faces, in: handle.home)
-            measures.enrolled(outcome.faces.count)
-            return zip(outcome.faces, faces).map { id, face in
-                StoredFaceSummary(
-                    id: id, externalImageID: face.externalImageID, imageID: face.record.imageID,
-                    detail: face.record.detail)
+        let homes = faces.map { handle.home(of: $0.vector) }
+        let gathering = await gather(
+            EnrolledFaces(), from: handle, context.scope,
+            choosing: { map in map.shards.filter { shard in homes.contains(where: shard.roots.contains) } }
+        ) { (shard, call) async throws(ShardError) in
+            let positions = homes.indices.filter { shard.roots.contains(homes[$0]) }
+            let outcome = try await self.shards.enrol(positions.map { faces[$0] }, call)
+            guard outcome.faces.count == positions.count else {
+                throw .unreachable(
+                    shard.id, node: shard.node, reason: "it answered for another number of faces",
+                    outcomeUnknown: true)
             }
-        } catch {
-            throw .shard(error)
+            return EnrolledFaces.Part(positions: positions, ids: outcome.faces)
+        }
+        guard case .complete(let enrolled) = gathering.outcome else {
+            throw await incomplete(gathering, handle, writing: true)
+        }
+        measures.enrolled(faces.count)
+        return faces.enumerated().map { position, face in
+            guard let id = enrolled.ids[position] else { preconditionFailure("a face without a home was enrolled") }
+            return StoredFaceSummary(
+                id: id, externalImageID: face.externalImageID, imageID: face.record.imageID,
+                detail: face.record.detail)
         }
     }
 
     private func page(
-        of shard: ShardID, only ids: [FaceID]?, after last: FaceID?, limit: Int
-    ) async throws(CoordinatorError) -> FacePage {
-        do throws(ShardError) {
-            guard let ids else { return try await shards.list(after: last, limit: limit, in: shard) }
-            let wanted = ids.filter { id in last.map { id > $0 } ?? true }
-            let faces = try await shards.faces(wanted, in: shard)
-            return FacePage(faces: Array(faces.prefix(limit)), more: faces.count > limit)
-        } catch {
-            throw .shard(error)
-        }
+        _ call: ShardCall, only ids: [FaceID]?, after last: FaceID?, limit: Int
+    ) async throws(ShardError) -> FacePage {
+        guard let ids else { return try await shards.list(after: last, limit: limit, call) }
+        let wanted = ids.filter { id in last.map { id > $0 } ?? true }
+        let faces = try await shards.faces(wanted, call)
+        return FacePage(faces: Array(faces.prefix(limit)), more: faces.count > limit)
     }
 
     private func token(_ context: CallContext, ordinal: Int) -> RequestToken {
@@ -155,6 +166,25 @@ extension FaceIndex {
             context.token.bits.bytes + withUnsafeBytes(of: UInt32(ordinal).bigEndian, Array.init))
         return RequestToken(Bits128(bigEndian: hash))
     }
+}
+
+/// The ids of one request's faces, by their positions in it.
+private struct EnrolledFaces: ShardGathering {
+    struct Part: Sendable {
+        var positions: [Int]
+        var ids: [FaceID]
+    }
+    private(set) var ids: [Int: FaceID] = [:]
+    mutating func add(_ part: Part, from shard: CollectionMap.Shard) {
+        for (position, id) in zip(part.positions, part.ids) { ids[position] = id }
+    }
+}
+
+/// Faces that shards named, from whatever task.
+private final class FoundFaces: Sendable {
+    private let found = Mutex<Set<FaceID>>([])
+    var ids: Set<FaceID> { found.withLock { $0 } }
+    func add(_ ids: [FaceID]) { found.withLock { $0.formUnion(ids) } }
 }
 
 extension StoredFaceSummary {

@@ -10,7 +10,7 @@ extension FaceIndex {
         byImage image: [UInt8], limit: Int, threshold: SearchThreshold, filter: QualityFilter,
         collection name: CollectionName, in context: CallContext
     ) async throws(CoordinatorError) -> SearchAnswer {
-        let handle = try await handle(name, tenant: context.tenant)
+        let handle = try await handle(name, tenant: context.tenant, context.scope)
         try requireServerModel(handle)
         let request = SearchRequest(
             operation: "SearchFacesByImage", probeDigest: KeyedHash.sha256(image), limit: limit, threshold: threshold)
@@ -29,16 +29,16 @@ extension FaceIndex {
         like id: FaceID, limit: Int, threshold: SearchThreshold, collection name: CollectionName,
         in context: CallContext
     ) async throws(CoordinatorError) -> SearchAnswer {
-        let handle = try await handle(name, tenant: context.tenant)
+        let handle = try await handle(name, tenant: context.tenant, context.scope)
         let request = SearchRequest(
             operation: "SearchFaces", probeDigest: KeyedHash.sha256(Array(id.description.utf8)), limit: limit,
             threshold: threshold)
         return try await recorded(request, in: handle, context) { () async throws(CoordinatorError) -> SearchProbe in
-            for shard in handle.map.shards {
-                if let vector = try await self.vector(of: id, in: shard.id) {
-                    return SearchProbe(vector: vector, excluding: id)
-                }
+            let found = await self.gather(FirstVector(), from: handle, context.scope) {
+                (_, call) async throws(ShardError) in try await self.shards.vector(id, call)
             }
+            if let vector = found.gathered?.vector { return SearchProbe(vector: vector, excluding: id) }
+            guard found.missing.isEmpty else { throw await self.incomplete(found, handle) }
             throw .faceNotFound(id)
         }
     }
@@ -48,7 +48,7 @@ extension FaceIndex {
         byVector vector: Embedding, limit: Int, threshold: SearchThreshold, collection name: CollectionName,
         in context: CallContext
     ) async throws(CoordinatorError) -> SearchAnswer {
-        let handle = try await handle(name, tenant: context.tenant)
+        let handle = try await handle(name, tenant: context.tenant, context.scope)
         let bytes = vector.values.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian, Array.init) }
         let request = SearchRequest(
             operation: "SearchByVector", probeDigest: KeyedHash.sha256(bytes), limit: limit, threshold: threshold)
@@ -62,7 +62,7 @@ extension FaceIndex {
         _ search: SearchID, in context: CallContext
     ) async throws(CoordinatorError) -> SearchRecord? {
         do throws(LedgerError) {
-            return try await ledger.record(of: search, tenant: context.tenant)
+            return try await ledger.record(of: search, tenant: context.tenant, context.scope.ledger)
         } catch {
             throw .ledger(error)
         }
@@ -80,19 +80,19 @@ extension FaceIndex {
         var generator = SystemRandomNumberGenerator()
         let search = SearchID(.random(using: &generator).stamped(version: 4))
         let intent = intent(of: request, search: search, handle, context)
-        async let intentAppended = append(.intent(intent))
-        let scanned = await scan(request, applied, in: handle, probe: probe)
+        async let intentAppended = append(.intent(intent), context.scope)
+        let scanned = await scan(request, applied, in: handle, context, probe: probe)
         let waiting = ContinuousClock.now
         try await intentAppended.get()
         let result = result(of: scanned, search: search, applied, calibration, handle, context)
-        try await append(.result(result)).get()
+        try await append(.result(result), context.scope).get()
         measures.ledgerWait(since: waiting)
         switch scanned {
         case .failure(let error):
             measures.searchFailed()
             throw error
         case .success(let found):
-            measures.searchAnswered()
+            measures.searchAnswered(whole: found.missing.isEmpty)
             return SearchAnswer(
                 search: search, probe: found.probe.detail,
                 candidates: found.candidates.map { candidate in
@@ -102,13 +102,13 @@ extension FaceIndex {
                 },
                 modelVersion: handle.collection.modelVersion, cosineApplied: applied.cosine,
                 similarityApplied: applied.similarity, expectedStrangers: result.expectedStrangers,
-                coverage: found.coverage)
+                coverage: found.coverage, missing: found.missing)
         }
     }
 
-    private func append(_ entry: LedgerEntry) async -> Result<Void, CoordinatorError> {
+    private func append(_ entry: LedgerEntry, _ scope: CallScope) async -> Result<Void, CoordinatorError> {
         do throws(LedgerError) {
-            _ = try await ledger.append(entry)
+            _ = try await ledger.append(entry, scope.ledger)
             return .success(())
         } catch {
             return .failure(.ledger(error))
@@ -116,42 +116,54 @@ extension FaceIndex {
     }
 
     private func scan(
-        _ request: SearchRequest, _ applied: AppliedThreshold, in handle: CollectionHandle,
+        _ request: SearchRequest, _ applied: AppliedThreshold, in handle: CollectionHandle, _ context: CallContext,
         probe: @Sendable () async throws(CoordinatorError) -> SearchProbe
     ) async -> Result<Scanned, CoordinatorError> {
         do throws(CoordinatorError) {
             let probe = try await probe()
             let started = ContinuousClock.now
             defer { measures.scan(since: started) }
-            let search = ShardSearch(
-                query: probe.vector, limit: request.limit + (probe.excluding == nil ? 0 : 1),
-                minScore: applied.cosine)
-            var gathered = Scanned(
-                probe: probe, candidates: [],
-                coverage: SearchCoverage(
-                    shardsAnswered: 0, shardsAsked: handle.map.shards.count, facesScored: 0, mode: "exhaustive"))
-            for shard in handle.map.shards {
-                gathered.add(try await answer(to: search, from: shard.id))
-            }
-            gathered.finish(limit: request.limit)
-            return .success(gathered)
+            return .success(try await scan(request, probe, applied, in: handle, context))
         } catch {
             return .failure(error)
         }
     }
 
-    private func answer(
-        to search: ShardSearch, from shard: ShardID
-    ) async throws(CoordinatorError) -> ShardSearchAnswer {
-        do throws(ShardError) { return try await shards.search(search, in: shard) } catch { throw .shard(error) }
-    }
-
-    private func vector(of id: FaceID, in shard: ShardID) async throws(CoordinatorError) -> RotatedVector? {
-        do throws(ShardError) { return try await shards.vector(id, in: shard) } catch { throw .shard(error) }
+    private func scan(
+        _ request: SearchRequest, _ probe: SearchProbe, _ applied: AppliedThreshold, in handle: CollectionHandle,
+        _ context: CallContext
+    ) async throws(CoordinatorError) -> Scanned {
+        let search = ShardSearch(
+            query: probe.vector, limit: request.limit + (probe.excluding == nil ? 0 : 1), minScore: applied.cosine)
+        let gathering = await gather(
+            SearchMerge(limit: search.limit), from: handle,
+            context.scope.reserving(.milliseconds(Limits.resultEntryMilliseconds))
+        ) { (shard, call) async throws(ShardError) in
+            let answer = try await self.shards.search(search, call)
+            if let fault = answer.implausibility(as: search) {
+                throw .unreachable(
+                    shard.id, node: shard.node, reason: "its answer makes no sense: \(fault)", outcomeUnknown: false)
+            }
+            return answer
+        }
+        guard let merge = gathering.gathered else { throw await incomplete(gathering, handle) }
+        let scanned = Scanned(probe: probe, merge, gathering, limit: request.limit)
+        // An empty list would stand for "no match" where only silence is known.
+        guard gathering.missing.isEmpty || context.allowsPartial && !scanned.candidates.isEmpty else {
+            throw await incomplete(gathering, handle)
+        }
+        return scanned
     }
 
     private func calibration(of handle: CollectionHandle) -> SimilarityCalibration? {
         handle.collection.modelName == model.name && handle.collection.modelVersion == model.version
             ? model.calibration : nil
     }
+}
+
+/// The vector of a face that one shard has.
+private struct FirstVector: ShardGathering {
+    private(set) var vector: RotatedVector?
+    var isEnough: Bool { vector != nil }
+    mutating func add(_ answer: RotatedVector?, from shard: CollectionMap.Shard) { vector = vector ?? answer }
 }

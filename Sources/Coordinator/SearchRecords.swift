@@ -39,24 +39,20 @@ struct AppliedThreshold: Sendable {
     }
 }
 
-/// The answers of a collection's shards, merged.
+/// The answers of a collection's shards, merged, without the probe itself.
 struct Scanned: Sendable {
     var probe: SearchProbe
     var candidates: [ShardCandidate]
     var coverage: SearchCoverage
+    var missing: [MissingShard]
 
-    mutating func add(_ answer: ShardSearchAnswer) {
-        candidates += answer.candidates
-        coverage.shardsAnswered += 1
-        coverage.facesScored += answer.facesScored
-    }
-
-    mutating func finish(limit: Int) {
-        candidates.removeAll { $0.face.id == probe.excluding }
-        candidates.sort {
-            Match.precedes(Match(face: $0.face.id, score: $0.score), Match(face: $1.face.id, score: $1.score))
-        }
-        candidates.removeLast(max(0, candidates.count - limit))
+    init(probe: SearchProbe, _ merge: SearchMerge, _ gathering: Gathering<SearchMerge>, limit: Int) {
+        self.probe = probe
+        candidates = Array(merge.candidates.lazy.filter { $0.face.id != probe.excluding }.prefix(limit))
+        coverage = SearchCoverage(
+            shardsAnswered: merge.shardsAnswered, shardsAsked: gathering.asked, facesScored: merge.facesScored,
+            mode: "exhaustive")
+        missing = gathering.missing
     }
 }
 
@@ -90,8 +86,13 @@ extension FaceIndex {
         switch scanned {
         case .failure(let error):
             result.outcome = .failed(code: error.ledgerCode)
+            if case .incomplete(let asked, let answered, _) = error {
+                result.shardsAsked = asked
+                result.shardsAnswered = answered
+            }
         case .success(let found):
             result.facesScored = found.coverage.facesScored
+            result.shardsAsked = found.coverage.shardsAsked
             result.shardsAnswered = found.coverage.shardsAnswered
             result.candidates = found.candidates.map { .init(face: $0.face.id, score: $0.score) }
             if let similarity = applied.similarity {
@@ -108,7 +109,7 @@ extension CoordinatorError {
     var ledgerCode: String {
         switch self {
         case .collectionNotFound: "collection-not-found"
-        case .collectionExists, .collectionQuota, .invalidPageToken: "bad-request"
+        case .collectionExists, .collectionQuota, .shardCount, .invalidPageToken: "bad-request"
         case .faceNotFound: "face-not-found"
         case .noFaces: "no-face"
         case .image: "image"
@@ -117,7 +118,8 @@ extension CoordinatorError {
         case .noSimilarity: "no-similarity"
         case .keyUnusable: "key-unusable"
         case .ledger: "ledger"
-        case .shard: "shard"
+        case .incomplete, .incompleteWrite: "shards-missing"
+        case .noNodes: "no-nodes"
         case .controlPlane: "control-plane"
         }
     }

@@ -108,6 +108,12 @@ package struct SearchID: BitsIdentifier {
     package init(_ bits: Bits128) { self.bits = bits }
 }
 
+/// One client request, from its arrival to the last log line about it on any node: `x-amzn-RequestId`.
+package struct RequestID: BitsIdentifier {
+    package let bits: Bits128
+    package init(_ bits: Bits128) { self.bits = bits }
+}
+
 /// One life of a collection: a name deleted and created again gets a new one.
 package struct CollectionUID: BitsIdentifier {
     package let bits: Bits128

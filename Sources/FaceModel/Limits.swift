@@ -37,4 +37,16 @@ package enum Limits {
     package static let recordsPerBlock = 256
     // Collections.
     package static let collectionsPerTenantMax = 10_000
+    package static let shardsPerCollectionMax = 256
+    // Fan-out.
+    /// How often one request asks one shard that has just been opened for it.
+    package static let openingsPerShardMax = 8
+    /// How often one request reads the map again because a shard says that it owns something else.
+    package static let mapReadsPerRequestMax = 64
+    package static let mapReadPauseMillisecondsMax = 500
+    /// What a search keeps of its time for the ledger entry of its result.
+    package static let resultEntryMilliseconds = 500
+    package static let statusDeadlineMilliseconds = 1_000
+    /// Shards that a status, a start or a sweep asks at a time.
+    package static let backgroundAsksMax = 64
 }

@@ -13,7 +13,7 @@ extension ClientName {
 package struct CollectionName: ClientName {
     package let text: String
     package init?(_ text: String) {
-        guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(NamePattern.isPlain) else { return nil }
+        guard (1...255).contains(text.utf8.count), NamePattern.all(text, NamePattern.isPlain) else { return nil }
         self.text = text
     }
 }
@@ -23,7 +23,7 @@ package struct ExternalImageID: ClientName {
     package let text: String
     package init?(_ text: String) {
         guard (1...255).contains(text.utf8.count),
-            text.utf8.allSatisfy({ NamePattern.isPlain($0) || $0 == UInt8(ascii: ":") })
+            NamePattern.all(text, { NamePattern.isPlain($0) || $0 == UInt8(ascii: ":") })
         else { return nil }
         self.text = text
     }
@@ -53,7 +53,26 @@ package struct AccessKeyID: ClientName {
     }
 }
 
+/// A process that holds shards, as the cluster's configuration names it: 1-63 characters of `a-z 0-9 -`.
+package struct NodeID: ClientName {
+    package let text: String
+    package init?(_ text: String) {
+        guard (1...63).contains(text.utf8.count), text.utf8.allSatisfy(NamePattern.isLabel) else { return nil }
+        self.text = text
+    }
+    private init(trusted text: String) { self.text = text }
+    /// The only node of an embedded server: the process itself.
+    package static let embedded = NodeID(trusted: "embedded")
+}
+
 enum NamePattern {
+    /// Whether every byte of the text passes; thousands of names are read with one answer of a node.
+    static func all(_ text: String, _ passes: (UInt8) -> Bool) -> Bool {
+        text.utf8.withContiguousStorageIfAvailable { $0.allSatisfy(passes) } ?? text.utf8.allSatisfy(passes)
+    }
+    static func isLabel(_ c: UInt8) -> Bool {
+        isDigit(c) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(c) || c == UInt8(ascii: "-")
+    }
     static func isDigit(_ c: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(c) }
     static func isPlain(_ c: UInt8) -> Bool {
         isDigit(c) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(c)

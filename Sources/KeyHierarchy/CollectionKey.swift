@@ -20,6 +20,8 @@ package struct CollectionKey: Sendable, CustomStringConvertible {
 
     /// 32 bytes: seed of the secret rotation (search.md).
     package var rotationSeed: [UInt8] { KeyDerivation.hkdf(bytes, purpose: "collection rotation") }
+    /// 32 bytes: seed of the anchors that spread the collection's faces over its shards.
+    package var anchorSeed: [UInt8] { KeyDerivation.hkdf(bytes, purpose: "collection anchors") }
     /// 32 bytes: HMAC key of face keys, face ids and image ids. Re-keying never renews it.
     package var idKey: [UInt8] { KeyDerivation.hkdf(bytes, purpose: "collection ids") }
     /// 32 bytes: wraps the keys of the collection's replicas.

@@ -13,6 +13,13 @@ extension APIError {
             self.init(.resourceExists, "The collection id: \(name) already exists.")
         case .collectionQuota(let limit):
             self.init(.serviceQuota, "This account has \(limit) collections, which is the limit.")
+        case .shardCount(let asked, let max):
+            self.init(
+                .invalidParameter, "Request has invalid parameters. Shards is \(asked); allowed is 1 to \(max).")
+        case .noNodes:
+            self.init(
+                .throughput,
+                "Provisioned Rate exceeded. No shard node answers, so no shard can be made; try again later.")
         case .faceNotFound(let face):
             self.init(.invalidParameter, "Request has invalid parameters. FaceId: \(face) is not in the collection.")
         case .noFaces:
@@ -34,9 +41,28 @@ extension APIError {
         case .invalidPageToken: self.init(.invalidPaginationToken, "Invalid Pagination Token")
         case .keyUnusable(let what): self.init(.internal, "Internal server error: \(what).")
         case .ledger(let error): self.init(error)
-        case .shard(let error): self.init(error)
+        case .incomplete(let asked, let answered, let missing):
+            self.init(missing, "\(answered) of \(asked) shards answered, which is no answer")
+        case .incompleteWrite(let asked, let written, let missing):
+            self.init(
+                missing,
+                "\(written) of \(asked) shards have written. The same request again completes it and does no harm")
         case .controlPlane(let error): self.init(error)
         }
+    }
+
+    /// Names every missing shard once, in one sentence that begins with `what` came of it.
+    private init(_ missing: [MissingShard], _ what: String) {
+        if missing.count == 1, case .wrongDimension(let expected, let got) = missing[0].reason {
+            self.init(
+                .invalidParameter, "Request has invalid parameters. A vector has \(got) components, not \(expected).")
+            return
+        }
+        let passing = missing.allSatisfy { $0.reason.passes }
+        let reasons = missing.map(\.description).joined(separator: "; ")
+        self.init(
+            passing ? .throughput : .internal,
+            "\(passing ? "Provisioned Rate exceeded." : "Internal server error:") \(what): \(reasons).")
     }
 
     private init(_ error: ExtractionError) {
@@ -58,23 +84,8 @@ extension APIError {
             self.init(.internal, "No search is answered: the ledger is damaged: \(reason)")
         case .stopped(let reason):
             self.init(.internal, "No search is answered: the ledger has stopped: \(reason)")
-        }
-    }
-
-    private init(_ error: ShardError) {
-        switch error {
-        case .unknownShard(let shard): self.init(.internal, "Internal server error: shard \(shard) is not open here.")
-        case .wrongDimension(let expected, let got):
-            self.init(
-                .invalidParameter, "Request has invalid parameters. A vector has \(got) components, not \(expected).")
-        case .writesRefused(let shard, let reason):
-            self.init(.throughput, "Provisioned Rate exceeded. Shard \(shard) takes no writes now: \(reason)")
-        case .damaged(let shard, let reason):
-            self.init(.internal, "Internal server error: shard \(shard) is damaged: \(reason)")
-        case .stopped(let shard, let reason):
-            self.init(.internal, "Internal server error: shard \(shard) has stopped: \(reason)")
-        case .deadlineExceeded(let shard):
-            self.init(.internal, "Internal server error: shard \(shard) did not answer in time.")
+        case .unreachable(let reason):
+            self.init(.internal, "No search is answered without a ledger entry, and the ledger is away: \(reason)")
         }
     }
 

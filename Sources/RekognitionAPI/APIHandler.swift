@@ -27,15 +27,19 @@ package struct APIHandler: Sendable {
     private let index: FaceIndex
     private let keys: any KeyDirectory
     private let region: String
+    private let deadline: Duration
     private let now: @Sendable () -> Timestamp
     private let log = Logger(label: "facet.api")
 
+    /// `deadline` is what the work for a request may take; shards and ledger stop then.
     package init(
-        index: FaceIndex, keys: any KeyDirectory, region: String, now: @escaping @Sendable () -> Timestamp
+        index: FaceIndex, keys: any KeyDirectory, region: String,
+        deadline: Duration = .seconds(Limits.requestDeadlineSeconds), now: @escaping @Sendable () -> Timestamp
     ) {
         self.index = index
         self.keys = keys
         self.region = region
+        self.deadline = deadline
         self.now = now
     }
 
@@ -48,7 +52,7 @@ package struct APIHandler: Sendable {
     package func handle(
         _ head: SignedRequest, body: @Sendable () async throws(APIError) -> [UInt8]
     ) async -> APIResponse {
-        let started = ContinuousClock.now
+        let (started, id) = (ContinuousClock.now, Self.requestID())
         let target = head.headers.first { $0.name.lowercased() == "x-amz-target" }?.value ?? ""
         var response: APIResponse
         var caller: Principal?
@@ -58,17 +62,18 @@ package struct APIHandler: Sendable {
             request.body = try await body()
             try verify(request, claim: claim, secret: key.secret)
             caller = key.principal
-            let facts = HeaderFacts(request, claim: claim)
-            response = Self.response(try await run(request, target: target, principal: key.principal, facts: facts))
+            let context = try context(
+                of: request, key.principal, HeaderFacts(request, claim: claim), id: id, started: started)
+            response = Self.response(try await run(request, target: target, key.principal, context))
         } catch {
             response = Self.response(error)
         }
-        return noted(response, target: target, caller: caller, took: started.duration(to: .now))
+        return noted(response, id: id, target: target, caller: caller, took: started.duration(to: .now))
     }
 
     /// The answer to a request that was not looked at further.
     package func refusal(_ error: APIError) -> APIResponse {
-        noted(Self.response(error), target: "", caller: nil, took: .zero)
+        noted(Self.response(error), id: Self.requestID(), target: "", caller: nil, took: .zero)
     }
 
     /// Who the request says it is from, and the key that must prove it.
@@ -114,17 +119,35 @@ package struct APIHandler: Sendable {
     }
 
     private func run(
-        _ request: SignedRequest, target: String, principal: Principal, facts: HeaderFacts
+        _ request: SignedRequest, target: String, _ principal: Principal, _ context: CallContext
     ) async throws(APIError) -> Answer {
         guard let operation = Operation.table[target] else { throw UnknownOperation.error(target) }
         if case .deny(let reason) = Authorization.decide(principal, operation.action) {
             throw APIError(.accessDenied, reason)
         }
-        let context = CallContext(
-            tenant: principal.tenant, accessKey: principal.accessKey, person: principal.person,
-            token: token(of: request, principal), purpose: try purpose(facts))
         let fields = try RequestFields(body: request.body)
         return try await operation.run(Call(index: index, region: region, context: context, fields: fields))
+    }
+
+    private func context(
+        of request: SignedRequest, _ principal: Principal, _ facts: HeaderFacts, id: RequestID,
+        started: ContinuousClock.Instant
+    ) throws(APIError) -> CallContext {
+        CallContext(
+            tenant: principal.tenant, accessKey: principal.accessKey, person: principal.person,
+            token: token(of: request, principal), purpose: try purpose(facts), request: id,
+            deadline: started + deadline, allowsPartial: try allowsPartial(facts))
+    }
+
+    private func allowsPartial(_ facts: HeaderFacts) throws(APIError) -> Bool {
+        switch facts["x-facet-partial"].text {
+        case nil: return false
+        case "allow": return true
+        default:
+            throw APIError(
+                .invalidParameter,
+                "Request has invalid parameters. The header x-facet-partial must be 'allow', or not be there.")
+        }
     }
 
     /// Purpose and the rest must be signed: what stands between client and server could have written them.
@@ -157,10 +180,11 @@ package struct APIHandler: Sendable {
     }
 
     /// Gives the answer its id, counts it and logs it; never what stood in the request.
-    private func noted(_ answer: APIResponse, target: String, caller: Principal?, took: Duration) -> APIResponse {
+    private func noted(
+        _ answer: APIResponse, id: RequestID, target: String, caller: Principal?, took: Duration
+    ) -> APIResponse {
         var response = answer
-        let requestID = UUID().uuidString.lowercased()
-        response.headers["x-amzn-RequestId"] = requestID
+        response.headers["x-amzn-RequestId"] = id.description
         let operation = Operation.table[target] == nil ? "unknown" : target
         let code = response.headers["x-amzn-ErrorType"] ?? "200"
         Counter(label: "facet_requests_total", dimensions: [("operation", operation), ("code", code)]).increment()
@@ -168,11 +192,16 @@ package struct APIHandler: Sendable {
         log.info(
             "request",
             metadata: [
-                "request_id": "\(requestID)", "operation": "\(operation)", "code": "\(code)",
+                "request": "\(id)", "operation": "\(operation)", "code": "\(code)",
                 "milliseconds": "\(took / .milliseconds(1))", "tenant": "\(caller?.tenant.text ?? "-")",
                 "access_key": "\(caller?.accessKey.text ?? "-")",
             ])
         return response
+    }
+
+    private static func requestID() -> RequestID {
+        var generator = SystemRandomNumberGenerator()
+        return RequestID(.random(using: &generator).stamped(version: 4))
     }
 
     private static let contentType = "application/x-amz-json-1.1"

@@ -6,6 +6,7 @@ import HTTPTypes
 package import Hummingbird
 package import Logging
 import Synchronization
+package import Telemetry
 
 /// The HTTP surface: `POST /` for operations, `/livez`, `/readyz` and `/metrics` for those who watch.
 package struct APIServer: Sendable {
@@ -117,10 +118,10 @@ package struct APIServer: Sendable {
 
     private func readiness() async -> Response {
         let status = await index.status()
-        let body = JSONWriter.bytes(["ready": .flag(status.ready), "problems": .texts(status.problems)])
+        let body = JSONWriter.bytes(Shapes.readiness(status))
         return Self.response(
             APIResponse(
-                status: status.ready ? 200 : 503, headers: ["Content-Type": "application/json"],
+                status: status.complete ? 200 : 503, headers: ["Content-Type": "application/json"],
                 body: body + [UInt8(ascii: "\n")]))
     }
 

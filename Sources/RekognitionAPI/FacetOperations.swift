@@ -4,7 +4,7 @@ import FaceModel
 /// Facet's own operations: `X-Amz-Target: FacetService.<Name>`, same signature, same errors. docs/api.md describes them.
 extension Operation {
     static let facet = [
-        Operation("FacetService.CreateCollection", .createCollection, createOwnCollection),
+        Operation("FacetService.CreateCollection", .createCollection, createCollection),
         Operation("FacetService.IndexVectors", .indexFaces, indexVectors),
         Operation("FacetService.SearchByVector", .searchFaces, searchByVector),
         Operation("FacetService.GetSearchRecord", .readSearchRecord, getSearchRecord),
@@ -12,22 +12,30 @@ extension Operation {
         Operation("FacetService.GetStatus", .readStatus, getStatus),
     ]
 
-    private static func createOwnCollection(_ call: Call) async throws(APIError) -> Answer {
+    /// For the server's model, or, with `Dimension` and `Model`, for vectors that the client computes itself.
+    private static func createCollection(_ call: Call) async throws(APIError) -> Answer {
         let name = try call.collection()
-        let dimension: Int = try call.fields.required(
-            "Dimension",
-            try call.fields.integer("Dimension", in: Limits.dimensionRange))
-        guard dimension.isMultiple(of: 8) else { throw call.fields.invalid("Dimension", "must be a multiple of 8") }
-        let model: String = try call.fields.required("Model", try call.fields.text("Model", length: 1...128))
-        let version = try call.fields.text("ModelVersion", length: 1...32) ?? "1.0"
+        let shards = try call.fields.integer("Shards", in: 1...Limits.shardsPerCollectionMax)
+        let own = try ownModel(call.fields)
+        let made = try await call.index { (index) throws(CoordinatorError) in
+            try await index.createCollection(name, tags: [:], own: own, shards: shards, in: call.context)
+        }
+        return Answer([
+            "StatusCode": 200, "CollectionArn": .text(call.arn(name)), "FaceModelVersion": .text(made.modelVersion),
+        ])
+    }
+
+    private static func ownModel(_ fields: RequestFields) throws(APIError) -> OwnModel? {
+        guard fields.has("Dimension") || fields.has("Model") || fields.has("ModelVersion") else { return nil }
+        let dimension: Int = try fields.required(
+            "Dimension", try fields.integer("Dimension", in: Limits.dimensionRange))
+        guard dimension.isMultiple(of: 8) else { throw fields.invalid("Dimension", "must be a multiple of 8") }
+        let model: String = try fields.required("Model", try fields.text("Model", length: 1...128))
+        let version = try fields.text("ModelVersion", length: 1...32) ?? "1.0"
         guard version.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }) else {
-            throw call.fields.invalid("ModelVersion", "must be digits and dots")
+            throw fields.invalid("ModelVersion", "must be digits and dots")
         }
-        let own = OwnModel(name: model, version: version, dimension: dimension)
-        _ = try await call.index { (index) throws(CoordinatorError) in
-            try await index.createCollection(name, tags: [:], own: own, in: call.context)
-        }
-        return Answer(["StatusCode": 200, "CollectionArn": .text(call.arn(name)), "FaceModelVersion": .text(version)])
+        return OwnModel(name: model, version: version, dimension: dimension)
     }
 
     private static func indexVectors(_ call: Call) async throws(APIError) -> Answer {

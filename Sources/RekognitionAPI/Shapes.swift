@@ -115,42 +115,6 @@ enum Shapes {
         return .object(object)
     }
 
-    static func status(_ status: ServiceStatus) -> JSONValue {
-        var ledger: Object = [
-            "TreeSize": .number(status.ledger.treeSize), "RootHash": base64(status.ledger.rootHash),
-            "VerifierKey": .text(status.ledger.verifierKey),
-        ]
-        ledger["Refusing"] = status.ledger.refusing.map { .text($0) }
-        return [
-            "Ready": .flag(status.ready), "Problems": .texts(status.problems), "Ledger": .object(ledger),
-            "Model": [
-                "Name": .text(status.model.name), "Version": .text(status.model.version),
-                "Dimension": .number(status.model.dimension),
-            ],
-            "Collections": .list(status.collections.map(collection)),
-        ]
-    }
-
-    private static func collection(_ collection: ServiceStatus.CollectionStatus) -> JSONValue {
-        var object: Object = [
-            "CollectionId": .text(collection.name.text), "Tenant": .text(collection.tenant.text),
-            "Faces": .number(collection.statistics.reduce(0) { $0 + $1.faces }),
-            "Shards": .list(collection.statistics.map(shard)),
-        ]
-        object["Unavailable"] = collection.unavailable.map { .text($0) }
-        return .object(object)
-    }
-
-    private static func shard(_ shard: ShardStatistics) -> JSONValue {
-        var object: Object = [
-            "Faces": .number(shard.faces), "Segments": .number(shard.segments),
-            "BufferedFaces": .number(shard.bufferedFaces), "ResidentBytes": .number(shard.residentBytes),
-            "DiskBytes": .number(shard.diskBytes), "Lsn": .number(shard.lsn.value),
-        ]
-        object["WritesRefused"] = shard.writesRefused.map { .text($0) }
-        return .object(object)
-    }
-
     static func seconds(_ time: Timestamp) -> JSONValue { .number(Double(time.milliseconds) / 1_000) }
     static func base64(_ bytes: [UInt8]) -> JSONValue { .text(Data(bytes).base64EncodedString()) }
 

@@ -79,6 +79,12 @@ package final class Buffer {
         return count - 1
     }
 
+    /// What the vectors of so many rows take: whole chunks.
+    package func residentBytes(holding rows: Int) -> Int {
+        let chunks = (rows + BufferChunk.capacity - 1) / BufferChunk.capacity
+        return chunks * BufferChunk.capacity * dimension * MemoryLayout<Float>.stride
+    }
+
     /// The rows so far; costs no copy of a row.
     package var view: BufferView { BufferView(serial: serial, dimension: dimension, count: count, chunks: chunks) }
 }

@@ -30,6 +30,8 @@ package final class SegmentStore {
         directory: String, identity: SegmentIdentity, on files: any FileSystem
     ) throws(SegmentError) -> SegmentStore {
         let manifest = try readManifest(directory, identity, files)
+        // First, for a part that is missing should not be found after minutes of reading the others.
+        for entry in manifest.segments { try requireFile(directory + "/" + entry.name, files) }
         var segments: [Segment] = []
         for entry in manifest.segments {
             let path = directory + "/" + entry.name
@@ -43,6 +45,12 @@ package final class SegmentStore {
         let store = SegmentStore(directory: directory, manifest: manifest, segments: segments, files: files)
         try store.removeStrays()
         return store
+    }
+
+    private static func requireFile(_ path: String, _ files: any FileSystem) throws(SegmentError) {
+        let exists: Bool
+        do throws(FileError) { exists = try files.exists(path) } catch { throw .file(error) }
+        if !exists { throw .missing(path: path) }
     }
 
     package var flushedThrough: LogIndex { manifest.flushedThrough }

@@ -44,7 +44,7 @@ package struct DataDirectory: Sendable {
     /// is refused: a new key would open nothing in it.
     package func masterKey() throws(DataDirectoryError) -> MasterKey {
         if try !exists(keyFile) {
-            guard try !exists(controlPlane) else { throw .keyMissing(path: keyFile) }
+            guard try !exists(controlPlane), try !exists(ledger) else { throw .keyMissing(path: keyFile) }
             var generator = SystemRandomNumberGenerator()
             do throws(FileError) {
                 try AtomicFile.write(MasterKey.randomBytes(using: &generator), to: keyFile, on: files)
@@ -52,22 +52,26 @@ package struct DataDirectory: Sendable {
                 throw .file(error)
             }
         }
-        return try readKey()
+        return try Self.readKey(keyFile, on: files)
     }
 
     private func exists(_ path: String) throws(DataDirectoryError) -> Bool {
         do throws(FileError) { return try files.exists(path) } catch { throw .file(error) }
     }
 
-    private func readKey() throws(DataDirectoryError) -> MasterKey {
+    /// The key file of a cluster stands wherever its configuration says.
+    package static func readKey(_ path: String, on files: any FileSystem) throws(DataDirectoryError) -> MasterKey {
         let bytes: [UInt8]
         do throws(FileError) {
-            bytes = try AtomicFile.read(keyFile, on: files, limit: MasterKey.byteCount)
+            bytes = try AtomicFile.read(path, on: files, limit: MasterKey.byteCount)
         } catch {
             throw .file(error)
         }
-        do throws(KeyError) { return try MasterKey(bytes: bytes) } catch { throw .keyUnusable(path: keyFile) }
+        do throws(KeyError) { return try MasterKey(bytes: bytes) } catch { throw .keyUnusable(path: path) }
     }
+
+    /// Whether a ledger was ever begun here.
+    package func hasLedger() throws(DataDirectoryError) -> Bool { try exists(ledger) }
 }
 
 package enum DataDirectoryError: Error, CustomStringConvertible {

@@ -1,122 +1,124 @@
 package import ClusterModel
 package import FaceModel
 import Foundation
-import Logging
 package import StorageIO
-import Synchronization
 
 /// The shards of one node: opens and closes replicas and passes requests to them.
 ///
 /// A replica that is damaged is kept as such: its requests are refused with the reason, all others go on.
 package final class ShardNode: ShardService {
-    private enum Slot {
-        case open(ShardReplica)
-        case damaged(reason: String)
-    }
-
-    private let directory: String
-    private let files: any FileSystem
+    private let shelf: ShardShelf
     private let pool: ScanPool
-    private let slots = Mutex<[ShardID: Slot]>([:])
-    /// Opening reads whole files; it must not hold up the cooperative pool.
-    private let openings = DispatchQueue(label: "facet.shard-openings")
-    private let log = Logger(label: "facet.node")
+    private let files: any FileSystem
+    private let directory: String
+    private let started = ContinuousClock.now
+    private let metrics = ShardMetrics()
 
-    /// `directory` holds one folder a shard.
-    package init(directory: String, files: any FileSystem, pool: ScanPool) {
+    /// `directory` holds one folder a shard. `capacityBytes`: from so much memory of its shards on enrolments are
+    /// refused; 0 is no limit.
+    package init(directory: String, files: any FileSystem, pool: ScanPool, capacityBytes: Int = 0) {
+        shelf = ShardShelf(directory: directory, files: files, capacityBytes: capacityBytes)
         self.directory = directory
         self.files = files
         self.pool = pool
     }
 
-    package func open(_ descriptor: ShardDescriptor) async throws(ShardError) {
-        let slot = await withCheckedContinuation { continuation in
-            openings.async { [self] in continuation.resume(returning: opened(descriptor)) }
-        }
-        if case .damaged(let reason) = slot { throw .damaged(descriptor.shard, reason: reason) }
+    package func open(
+        _ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall
+    ) async throws(ShardError) {
+        try await shelf.open(descriptor, mode, until: call.deadline)
     }
 
-    package func drop(_ shard: ShardID) async throws(ShardError) {
-        let slot = slots.withLock { $0.removeValue(forKey: shard) }
-        if case .open(let replica)? = slot { await replica.stop() }
-        do throws(FileError) {
-            let path = path(of: shard)
-            if try files.exists(path) { try files.removeDirectoryTree(path) }
-        } catch {
-            throw .stopped(shard, reason: "its files cannot be removed: \(error)")
-        }
+    package func drop(_ call: ShardCall) async throws(ShardError) {
+        try await shelf.drop(call.shard, until: call.deadline)
     }
 
-    package func enrol(_ faces: [NewFace], in shard: ShardID) async throws(ShardError) -> EnrolOutcome {
-        let outcome = try await replica(shard).write(.enrol(faces))
+    package func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
+        let outcome = try await write(.enrol(faces), call)
         guard case .enrolled(let ids, let lsn) = outcome else { preconditionFailure("an enrolment became \(outcome)") }
         return EnrolOutcome(faces: ids, lsn: lsn)
     }
 
     package func delete(
-        _ faces: [FaceID], in shard: ShardID, token: RequestToken
+        _ faces: [FaceID], token: RequestToken, _ call: ShardCall
     ) async throws(ShardError) -> DeleteOutcome {
-        let outcome = try await replica(shard).write(.delete(faces, token: token))
+        let outcome = try await write(.delete(faces, token: token), call)
         guard case .deleted(let ids, let missing, let lsn) = outcome else {
             preconditionFailure("a delete became \(outcome)")
         }
         return DeleteOutcome(deleted: ids, notFound: missing, lsn: lsn)
     }
 
-    package func search(_ search: ShardSearch, in shard: ShardID) async throws(ShardError) -> ShardSearchAnswer {
-        try await replica(shard).search(search, on: pool)
+    package func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer {
+        let began = ContinuousClock.now
+        do throws(ShardError) {
+            let answer = try await shelf.replica(call.shard).search(search, on: pool, call)
+            metrics.searched(since: began)
+            return answer
+        } catch {
+            if case .deadlineExceeded = error { metrics.abandoned() }
+            throw error
+        }
     }
 
-    package func faces(_ ids: [FaceID], in shard: ShardID) async throws(ShardError) -> [StoredFace] {
-        try replica(shard).faces(ids)
+    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
+        try shelf.replica(call.shard).faces(ids, call)
     }
 
-    package func vector(_ id: FaceID, in shard: ShardID) async throws(ShardError) -> RotatedVector? {
-        try replica(shard).vector(id)
+    package func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? {
+        try shelf.replica(call.shard).vector(id, call)
     }
 
-    package func list(after: FaceID?, limit: Int, in shard: ShardID) async throws(ShardError) -> FacePage {
-        try replica(shard).list(after: after, limit: limit)
+    package func list(after: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage {
+        try shelf.replica(call.shard).list(after: after, limit: limit, call)
     }
 
-    package func statistics(_ shard: ShardID) async throws(ShardError) -> ShardStatistics {
-        try replica(shard).statistics()
+    package func statistics(_ call: ShardCall) async throws(ShardError) -> ShardStatistics {
+        try shelf.replica(call.shard).statistics(call)
+    }
+
+    package func statistics(
+        ofNode node: NodeID, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> NodeStatistics {
+        let space: DiskCapacity
+        do throws(FileError) {
+            try files.createDirectory(directory)
+            space = try files.space(at: directory)
+        } catch {
+            throw NodeError(node: node, reason: "its data directory does not tell its free space: \(error)")
+        }
+        let census = shelf.census()
+        return NodeStatistics(
+            version: FacetVersion.text, uptimeSeconds: Int(started.duration(to: .now).components.seconds),
+            shards: census.open + census.damaged, damagedShards: census.damaged, faces: census.faces,
+            residentBytes: ProcessMemory.residentBytes, capacityBytes: shelf.budget.capacityBytes,
+            diskFreeBytes: space.free,
+            diskTotalBytes: space.total)
     }
 
     /// Ends every writer; returns when all files are closed. Requests that come later are refused.
     package func stop() async {
-        let replicas = slots.withLock { slots in
-            slots.values.compactMap { slot -> ShardReplica? in
-                if case .open(let replica) = slot { replica } else { nil }
-            }
-        }
-        for replica in replicas { await replica.stop() }
+        await shelf.stop()
         pool.stop()
     }
 
-    private func opened(_ descriptor: ShardDescriptor) -> Slot {
-        if let slot = slots.withLock({ $0[descriptor.shard] }) { return slot }
-        do throws(ReplicaError) {
-            let slot = Slot.open(try ShardReplica(descriptor, directory: path(of: descriptor.shard), on: files))
-            slots.withLock { $0[descriptor.shard] = slot }
-            return slot
+    private func write(_ request: WriteRequest, _ call: ShardCall) async throws(ShardError) -> ProposalOutcome {
+        do throws(ShardError) {
+            return try await shelf.replica(call.shard).write(request, call)
         } catch {
-            log.error(
-                "a shard cannot be opened",
-                metadata: ["shard": "\(descriptor.shard)", "reason": "\(error.text)"])
-            // Want of space passes: the next request tries again.
-            if !error.passes { slots.withLock { $0[descriptor.shard] = .damaged(reason: error.text) } }
-            return .damaged(reason: error.text)
+            if case .writesRefused = error { metrics.refused() }
+            throw error
         }
     }
+}
 
-    private func replica(_ shard: ShardID) throws(ShardError) -> ShardReplica {
-        switch slots.withLock({ $0[shard] }) {
-        case .open(let replica): return replica
-        case .damaged(let reason): throw .damaged(shard, reason: reason)
-        case nil: throw .unknownShard(shard)
-        }
+/// Memory of this process as the kernel counts it.
+enum ProcessMemory {
+    /// Pages in use, from /proc/self/statm; 0 where the system does not tell.
+    static var residentBytes: Int {
+        guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
+            let pages = text.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
+        else { return 0 }
+        return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
     }
-
-    private func path(of shard: ShardID) -> String { "\(directory)/\(shard)" }
 }

@@ -2,8 +2,25 @@ import ArgumentParser
 
 struct CollectionCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "collection", abstract: "List, show and delete collections.",
-        subcommands: [List.self, Show.self, Delete.self])
+        commandName: "collection", abstract: "Make, list, show and delete collections.",
+        subcommands: [Create.self, List.self, Show.self, Delete.self])
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Make an empty collection for the server's model.")
+        @Argument(help: "The collection's id: 1 to 255 characters of a-z A-Z 0-9 _ . -") var collection: String
+        @Option(help: "How many shards hold it, for its whole life so far. Default: as the server is configured.")
+        var shards: Int?
+        @OptionGroup var server: ServerOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            var request: [String: Any] = ["CollectionId": collection]
+            request["Shards"] = shards
+            let reply = try await server.connect().call("FacetService.CreateCollection", request)
+            if output.json { return try Output.json(reply.json) }
+            Output.line("\(collection) is made.")
+        }
+    }
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List the account's collections.")

@@ -9,13 +9,13 @@ struct FacectlCommand: AsyncParsableCommand {
         commandName: "facectl",
         abstract: "Operates a Facet server.",
         discussion: """
-            'keys' and 'ledger verify' open the data directory themselves, whether a server runs on it or not. Everything \
-            else is a signed request: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and FACET_ENDPOINT or --endpoint \
+            'keys' and 'ledger verify' open the data directory themselves, whether a server runs on it or not; with --config \
+            'keys' works on a cluster's registers. 'certs' works on files. Everything else is a signed request: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and FACET_ENDPOINT or --endpoint \
             (default http://127.0.0.1:8900).
             """,
         subcommands: [
             KeysCommand.self, CollectionCommand.self, ImportCommand.self, SearchCommand.self, LedgerCommand.self,
-            StatusCommand.self,
+            StatusCommand.self, CertsCommand.self,
         ])
 
     static func main() async {
@@ -49,6 +49,8 @@ struct OutputOptions: ParsableArguments {
 
 /// The data directory, for the commands that open it themselves.
 struct DataOptions: ParsableArguments {
+    static let standard = ".facet/data"
+
     @Option(help: "The server's data directory.")
-    var data = ".facet/data"
+    var data = standard
 }

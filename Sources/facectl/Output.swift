@@ -1,3 +1,4 @@
+import FaceModel
 import Foundation
 
 /// What facectl prints on standard output: tables for people, JSON for programs.
@@ -36,11 +37,30 @@ enum Output {
         return unit == 0 ? "\(count) B" : String(format: "%.1f %@", value, units[unit])
     }
 
+    /// "12 s", "3 min", "5 h", "2 d".
+    static func age(_ seconds: Int) -> String {
+        switch seconds {
+        case ..<100: "\(seconds) s"
+        case ..<6_000: "\(seconds / 60) min"
+        case ..<172_800: "\(seconds / 3_600) h"
+        default: "\(seconds / 86_400) d"
+        }
+    }
+
+    /// Begins a new screen on a terminal; nothing where the output goes elsewhere.
+    static func clearScreen() {
+        guard isatty(STDOUT_FILENO) != 0 else { return }
+        FileHandle.standardOutput.write(Data("\u{1B}[H\u{1B}[2J".utf8))
+    }
+
     static func time(_ seconds: Double) -> String {
         let formatter = ISO8601DateFormatter()
         formatter.formatOptions = [.withInternetDateTime]
         return formatter.string(from: Date(timeIntervalSince1970: seconds))
     }
+
+    /// "2026-11-21".
+    static func date(_ time: Timestamp) -> String { String(Self.time(Double(time.milliseconds) / 1_000).prefix(10)) }
 
     static func decimal(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
 

@@ -1,38 +1,60 @@
 import ArgumentParser
+import Foundation
 
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Is the server whole? One screen.")
+        commandName: "status", abstract: "Is the service whole? One screen.",
+        discussion: """
+            Nodes, collections and shards as one coordinator sees them. LAG counts the log records that a copy has not \
+            applied yet; a shard with one copy has none. Exit code 1 when the service is not ready.
+            """)
+    @Flag(help: "Show the screen again every two seconds, until interrupted.")
+    var watch = false
+    @Flag(help: "One line a shard, however many there are.")
+    var shards = false
     @OptionGroup var server: ServerOptions
     @OptionGroup var output: OutputOptions
 
-    func run() async throws {
-        let connection = try server.connect()
-        let reply = try await connection.call("FacetService.GetStatus", [:])
-        if output.json { return try Output.json(reply.json) }
-        let status = Document(reply.json)
-        let (ledger, model) = (status.document("Ledger"), status.document("Model"))
-        Output.line("server      \(connection.address)   \(status.flag("Ready") ? "ready" : "NOT READY")")
-        Output.line(
-            "model       \(model.text("Name") ?? "-") \(model.text("Version") ?? "-"), dimension \(model.integer("Dimension") ?? 0)"
-        )
-        Output.line(
-            "ledger      \(ledger.integer("TreeSize") ?? 0) leaves, \(ledger.text("Refusing") ?? "takes entries")")
-        for problem in status.texts("Problems") { Output.line("problem     \(problem)") }
-        Output.line()
-        Output.table(
-            ["COLLECTION", "FACES", "SEGMENTS", "BUFFERED", "MEMORY", "DISK", "STATE"],
-            status.documents("Collections").map(Self.row), rightAligned: [1, 2, 3, 4, 5])
+    private static let interval = Duration.seconds(2)
+    /// Up to so many shards have their lines without being asked for: a screen has 24 lines.
+    private static let shardLinesMax = 12
+
+    func validate() throws {
+        if watch, output.json { throw ValidationError("--watch is for people, --json for programs.") }
     }
 
-    private static func row(_ collection: Document) -> [String] {
-        let shards = collection.documents("Shards")
-        func sum(_ name: String) -> Int { shards.reduce(0) { $0 + ($1.integer(name) ?? 0) } }
-        let refused = shards.compactMap { $0.text("WritesRefused") }.first.map { "no writes: \($0)" }
-        return [
-            collection.text("CollectionId") ?? "-", "\(collection.integer("Faces") ?? 0)", "\(sum("Segments"))",
-            "\(sum("BufferedFaces"))", Output.bytes(sum("ResidentBytes")), Output.bytes(sum("DiskBytes")),
-            collection.text("Unavailable") ?? refused ?? "ok",
-        ]
+    func run() async throws {
+        let connection = try server.connect()
+        guard watch else {
+            guard try await show(connection) else { throw ExitCode(1) }
+            return
+        }
+        while true {
+            Output.clearScreen()
+            do {
+                _ = try await show(connection)
+            } catch let failure as Failure {
+                Output.line(failure.text)
+            }
+            try await Task.sleep(for: Self.interval)
+        }
+    }
+
+    /// True when the service is ready.
+    private func show(_ connection: ServerConnection) async throws -> Bool {
+        let status = Document(try await connection.call("FacetService.GetStatus", [:]).json)
+        if output.json {
+            try Output.json(status.members)
+        } else {
+            Output.line("server      \(connection.address)   \(Self.state(status))")
+            let screen = StatusScreen(status: status, allShards: shards, shardLinesMax: Self.shardLinesMax)
+            screen.show()
+        }
+        return status.flag("Ready")
+    }
+
+    private static func state(_ status: Document) -> String {
+        guard status.flag("Ready") else { return "NOT READY" }
+        return status.flag("Complete") ? "ready" : "ready, but NOT COMPLETE"
     }
 }

@@ -1,126 +1,147 @@
 import ClusterModel
 import ControlPlane
 import FaceModel
-import Foundation
 import Testing
 
-/// What every adapter of the port must do; SQLite is the first.
+/// Transactions and reads: what every implementation of the port must do.
 @Suite struct ControlPlaneTests {
-    private func withStore(_ body: (SQLiteControlPlane, String) async throws -> Void) async throws {
-        let path = NSTemporaryDirectory() + "facet-control-\(ProcessInfo.processInfo.globallyUniqueString).sqlite"
-        defer {
-            for suffix in ["", "-wal", "-shm"] { _ = try? FileManager.default.removeItem(atPath: path + suffix) }
-        }
-        try await body(try SQLiteControlPlane(path: path), path)
-    }
-
-    private let time = Timestamp(milliseconds: 1_763_000_000_123)
-
-    private var everyRegister: [RegisterValue] {
-        get throws {
-            let name = try #require(CollectionName("mugshots.2026"))
-            let key = try #require(AccessKeyID("FCTABCDEFGHIJKLMNOPQ"))
-            let uid = CollectionUID(Bits128(high: 1, low: 2))
-            return [
-                .cluster(ClusterRegister(id: Bits128(high: 3, low: 4), formatVersion: 1)),
-                .tenant(TenantRegister(tenant: .embedded, created: time)),
-                .accessKey(
-                    AccessKeyRegister(
-                        accessKey: key, tenant: .embedded, person: "Ada \"L\" Ö", roles: ["admin", "searcher"],
-                        sealedSecret: [0, 255, 7], created: time, revoked: time)),
-                .collection(
-                    CollectionRegister(
-                        tenant: .embedded, name: name, uid: uid, modelName: "m", modelVersion: "1.0", dimension: 128,
-                        sealedKey: [9, 8], tags: ["a": "b", "": "ü"], created: time)),
-                .map(
-                    CollectionMap(
-                        collection: uid, version: 3,
-                        shards: [.init(id: ShardID(Bits128(high: 5, low: .max)), roots: [.root, LeafID(7)])])),
-            ]
-        }
-    }
-
-    @Test func everyRegisterComesBackAsItWasPut() async throws {
-        try await withStore { store, path in
-            for value in try everyRegister {
-                let outcome = try await store.commit(RegisterTransaction([.put(value, expecting: .absent)]))
-                guard case .committed(let revision) = outcome else { return #expect(Bool(false), "\(outcome)") }
-                let again = try SQLiteControlPlane(path: path)
-                #expect(try await again.read(value.key) == Register(value: value, revision: revision))
+    @Test(arguments: StoreKind.allCases) func everyRegisterComesBackAsItWasPut(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            for value in try Samples.everyRegister {
+                let revision = try await store.put(value)
+                #expect(try await store.read(value.key) == Register(value: value, revision: revision))
             }
         }
     }
 
-    @Test func aTransactionHappensWholeOrNotAtAll() async throws {
-        try await withStore { store, _ in
-            let values = try everyRegister
-            _ = try await store.commit(RegisterTransaction([.put(values[0], expecting: .absent)]))
+    @Test(arguments: StoreKind.allCases) func aTransactionHappensWholeOrNotAtAll(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let values = try Samples.everyRegister
+            let revision = try await store.put(values[0], values[2])
             let outcome = try await store.commit(
-                RegisterTransaction([.put(values[1], expecting: .absent), .put(values[0], expecting: .absent)]))
+                RegisterTransaction([
+                    .put(values[1], expecting: .absent), .delete(values[2].key, expecting: revision),
+                    .put(values[0], expecting: .absent),
+                ]))
             #expect(outcome == .conflict(values[0].key))
             #expect(try await store.read(values[1].key) == nil)
+            #expect(try await store.read(values[2].key)?.revision == revision)
+            #expect(try await store.read(values[0].key)?.revision == revision)
         }
     }
 
-    @Test func onlyOneOfTwoWritersAtTheSameRevisionWins() async throws {
-        try await withStore { store, _ in
-            let value = try everyRegister[0]
-            guard
-                case .committed(let revision) = try await store.commit(
-                    RegisterTransaction([.put(value, expecting: .absent)]))
-            else { return #expect(Bool(false)) }
-            let outcomes = try await withThrowingTaskGroup(of: TransactionOutcome.self) { group in
-                for _ in 0..<8 {
-                    group.addTask { try await store.commit(RegisterTransaction([.put(value, expecting: revision)])) }
+    @Test(arguments: StoreKind.allCases) func aConflictNamesTheFirstRegisterThatMoved(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let values = try (1...4).map { try Samples.tenant($0) }
+            let first = try await store.put(values[0], values[1])
+            let second = try await store.put(values[1], expecting: first)
+            for (changes, moved) in [
+                ([(values[0], first), (values[1], first)], values[1]),
+                ([(values[0], second), (values[1], first)], values[0]),
+                ([(values[2], .absent), (values[3], first)], values[3]),
+                ([(values[2], .absent), (values[0], .absent)], values[0]),
+            ] {
+                let outcome = try await store.commit(
+                    RegisterTransaction(changes.map { .put($0.0, expecting: $0.1) }))
+                #expect(outcome == .conflict(moved.key))
+                #expect(
+                    try await store.commit(
+                        RegisterTransaction(changes.map { .delete($0.0.key, expecting: $0.1) })) == .conflict(moved.key)
+                )
+            }
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases) func onlyOneOfManyWritersAtARevisionWins(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let value = try Samples.tenant(1)
+            var revision = Revision.absent
+            for _ in 0..<8 {
+                let outcomes = try await withThrowingTaskGroup(of: TransactionOutcome.self) { [revision] group in
+                    for _ in 0..<16 {
+                        group.addTask {
+                            try await store.commit(RegisterTransaction([.put(value, expecting: revision)]))
+                        }
+                    }
+                    return try await group.reduce(into: []) { $0.append($1) }
                 }
-                return try await group.reduce(into: []) { $0.append($1) }
+                let won = outcomes.compactMap { if case .committed(let revision) = $0 { revision } else { nil } }
+                #expect(won.count == 1)
+                #expect(outcomes.filter { $0 == .conflict(value.key) }.count == 15)
+                revision = try #require(won.first)
+                #expect(try await store.read(value.key)?.revision == revision)
             }
-            let winners = outcomes.filter { if case .committed = $0 { true } else { false } }
-            #expect(winners.count == 1)
         }
     }
 
-    @Test func familiesHoldExactlyTheirOwn() async throws {
-        try await withStore { store, _ in
-            for value in try everyRegister {
-                _ = try await store.commit(RegisterTransaction([.put(value, expecting: .absent)]))
+    @Test(arguments: StoreKind.allCases) func manyWritersOfOneCounterLoseNothing(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let key = try Samples.tenant(7).key
+            try await store.put(Samples.tenant(7, created: Timestamp(milliseconds: 0)))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 {
+                    group.addTask {
+                        var left = 20
+                        while left > 0 {
+                            guard let found = try await store.readFresh(key), case .tenant(var tenant) = found.value
+                            else { throw CancellationError() }
+                            tenant.created = Timestamp(milliseconds: tenant.created.milliseconds + 1)
+                            let put = RegisterTransaction([.put(.tenant(tenant), expecting: found.revision)])
+                            if case .committed = try await store.commit(put) { left -= 1 }
+                        }
+                    }
+                }
+                try await group.waitForAll()
             }
+            #expect(
+                try await store.readFresh(key)?.value == Samples.tenant(7, created: Timestamp(milliseconds: 80)))
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases) func familiesHoldExactlyTheirOwn(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            for value in try Samples.everyRegister { try await store.put(value) }
             for (family, count) in [
                 (RegisterFamily.tenants, 1), (.accessKeys, 1), (.collections(.embedded), 1),
-                (.collections(.cluster), 0), (.allCollections, 1), (.maps, 1),
+                (.collections(.cluster), 0), (.allCollections, 1), (.maps, 1), (.nodes, 1),
             ] {
                 #expect(try await store.list(family).count == count, "\(family)")
             }
         }
     }
 
-    @Test func aDeletedRegisterIsGoneAndAbsentAgain() async throws {
-        try await withStore { store, _ in
-            let value = try everyRegister[1]
-            guard
-                case .committed(let revision) = try await store.commit(
-                    RegisterTransaction([.put(value, expecting: .absent)]))
-            else { return #expect(Bool(false)) }
-            _ = try await store.commit(RegisterTransaction([.delete(value.key, expecting: revision)]))
-            #expect(try await store.read(value.key) == nil)
-            guard
-                case .committed(let later) = try await store.commit(
-                    RegisterTransaction([.put(value, expecting: .absent)]))
-            else { return #expect(Bool(false)) }
-            #expect(later > revision)
+    /// More than two of etcd's pages.
+    @Test(arguments: StoreKind.allCases) func listsAreWholeAndInTheOrderOfPaths(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let numbers = (0..<600).map { $0 * 37 % 601 }
+            for start in stride(from: 0, to: numbers.count, by: 100) {
+                let changes = try numbers[start..<start + 100].map {
+                    RegisterTransaction.Change.put(try Samples.tenant($0), expecting: .absent)
+                }
+                _ = try await store.commit(RegisterTransaction(changes))
+            }
+            let expected = try numbers.sorted().map { try Samples.tenant($0) }
+            #expect(try await store.list(.tenants).map(\.value) == expected)
+            #expect(try await store.snapshot().registers.map(\.value) == expected)
         }
     }
 
-    @Test func unreadableRegistersNameTheirPathAndField() {
-        for (json, field) in [
-            ("{", "JSON"), ("[]", "JSON"), ("{\"tenant\":\"12\"}", "tenant"), ("{\"tenant\":3}", "tenant"),
-        ] {
-            #expect {
-                try RegisterCodec.decode(Array(json.utf8), key: .tenant(.embedded))
-            } throws: { error in
-                guard case .unreadable(let path, let reason)? = error as? ControlPlaneError else { return false }
-                return path == "tenant/000000000001" && reason.contains(field)
-            }
+    @Test(arguments: StoreKind.allCases) func aDeletedRegisterIsGoneAndAbsentAgain(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let value = try Samples.tenant(1)
+            let revision = try await store.put(value)
+            let deletion = try await store.delete(value.key, expecting: revision)
+            #expect(try await store.read(value.key) == nil)
+            #expect(try await store.list(.tenants).isEmpty)
+            #expect(try await store.put(value) > deletion)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases) func aTransactionTakesAsManyChangesAsItSays(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let values = try (1...RegisterTransaction.changesMax).map { try Samples.tenant($0) }
+            _ = try await store.commit(RegisterTransaction(values.map { .put($0, expecting: .absent) }))
+            #expect(try await store.list(.tenants).count == RegisterTransaction.changesMax)
         }
     }
 }

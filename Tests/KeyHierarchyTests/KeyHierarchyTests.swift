@@ -46,6 +46,7 @@ private struct Counting: RandomNumberGenerator {
         #expect(hex(master.ledgerRecordKey) == golden["ledger record key"])
         #expect(hex(master.fingerprint) == golden["fingerprint"])
         #expect(hex(collection.rotationSeed) == golden["rotation seed"])
+        #expect(hex(collection.anchorSeed) == golden["anchor seed"])
         #expect(hex(collection.idKey) == golden["id key"])
         #expect(hex(collection.wrapKey) == golden["wrap key"])
     }

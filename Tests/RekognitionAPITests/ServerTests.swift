@@ -2,6 +2,7 @@ import AccessControl
 import FaceModel
 import Hummingbird
 import Synchronization
+import Telemetry
 import TestBench
 import Testing
 

@@ -21,7 +21,7 @@ import Testing
             // A torn tail is no fault; a missing or altered leaf is.
             #expect(report.fault == nil, "operation \(operation): \(report.fault?.description ?? "")")
             let again = LedgerSample.open(disk)
-            #expect(await again.status().refusing == nil, "operation \(operation)")
+            #expect(try await again.status().refusing == nil, "operation \(operation)")
             for number in acknowledged {
                 let record = try await again.record(of: LedgerSample.search(number), tenant: .embedded)
                 #expect(record?.result != nil, "operation \(operation): search \(number)")

@@ -82,7 +82,7 @@ import WriteAheadLog
             let fault = try #require(LedgerSample.verify(cut).fault)
             #expect(fault.place == .leaves(kept..<8), "\(fault)")
             let reopened = LedgerSample.open(cut)
-            #expect(await reopened.status().refusing != nil)
+            #expect(try await reopened.status().refusing != nil)
             await reopened.stop()
             // With the checkpoint file gone too, only a checkpoint kept elsewhere tells.
             let kept = String(decoding: disk.contents(LedgerSample.directory + "/checkpoint") ?? [], as: UTF8.self)

@@ -11,7 +11,7 @@ import Testing
         for number: UInt64 in 0..<20 {
             #expect(try await LedgerSample.append(number, to: ledger) == [2 * number, 2 * number + 1])
         }
-        let status = await ledger.status()
+        let status = try await ledger.status()
         #expect(status.treeSize == 40 && status.refusing == nil)
         let key = try #require(VerifierKey(text: status.verifierKey))
         let record = try #require(try await ledger.record(of: LedgerSample.search(7), tenant: .embedded))
@@ -53,8 +53,8 @@ import Testing
         #expect(report.fault == nil && report.leaves == 600 && report.bundles == 2 && report.provenSize == 600)
         #expect(report.privatesOpened == 600 && report.notes.isEmpty)
         ledger = LedgerSample.open(disk)
-        #expect(await ledger.status().treeSize == 600)
-        #expect(await ledger.status().rootHash == report.root)
+        #expect(try await ledger.status().treeSize == 600)
+        #expect(try await ledger.status().rootHash == report.root)
         for number: UInt64 in [0, 127, 128, 255, 256, 299] {
             let record = try #require(try await ledger.record(of: LedgerSample.search(number), tenant: .embedded))
             #expect(try record.intent == LedgerSample.intent(number) && record.result == LedgerSample.result(number))
@@ -96,13 +96,13 @@ import Testing
         }
         #expect(refused.contains("no space"))
         // The writer tries again each second with a checkpoint, which may still fit where a long list does not.
-        let status = await ledger.status().refusing
+        let status = try await ledger.status().refusing
         #expect(status == nil || status?.contains("no space") == true)
         // What was searched stays readable.
         #expect(try await ledger.record(of: LedgerSample.search(0), tenant: .embedded) != nil)
         disk.setCapacity(.max)
         try await LedgerSample.append(9_999, to: ledger)
-        #expect(await ledger.status().refusing == nil)
+        #expect(try await ledger.status().refusing == nil)
         await ledger.stop()
         #expect(LedgerSample.verify(disk).fault == nil)
     }
@@ -117,7 +117,7 @@ import Testing
             try await LedgerSample.append(1, to: ledger)
         }
         await #expect(throws: LedgerError.self) { try await LedgerSample.append(2, to: ledger) }
-        #expect(await ledger.status().refusing != nil)
+        #expect(try await ledger.status().refusing != nil)
         await ledger.stop()
         let again = LedgerSample.open(disk)
         #expect(try await again.record(of: LedgerSample.search(0), tenant: .embedded)?.leaves.count == 2)
@@ -137,7 +137,7 @@ import Testing
             await #expect(throws: LedgerError.self) {
                 try await damaged.record(of: LedgerSample.search(0), tenant: .embedded)
             }
-            #expect(await damaged.status().refusing?.isEmpty == false)
+            #expect(try await damaged.status().refusing?.isEmpty == false)
             await damaged.stop()
         }
     }
@@ -149,14 +149,14 @@ import Testing
             let other = disk.copy()
             try other.remove(LedgerSample.settings.signingKeyPath)
             if let text { other.install(LedgerSample.settings.signingKeyPath, Array(text.utf8)) }
-            let reason = await LedgerSample.open(other).status().refusing
+            let reason = try await LedgerSample.open(other).status().refusing
             #expect(reason?.contains(LedgerSample.settings.signingKeyPath) == true)
         }
         let other = disk.copy()
         var generator = SplitMix(state: 1)
         let stranger = try #require(CheckpointSigner.random(name: LedgerSample.settings.name, using: &generator))
         other.install(LedgerSample.settings.signingKeyPath, Array(stranger.keyFile.utf8))
-        #expect(await LedgerSample.open(other).status().refusing?.contains("is not the key") == true)
+        #expect(try await LedgerSample.open(other).status().refusing?.contains("is not the key") == true)
     }
 
     @Test func consistencyProofsHold() async throws {
@@ -164,10 +164,10 @@ import Testing
         var roots: [UInt64: [UInt8]] = [:]
         for number: UInt64 in 0..<9 {
             try await LedgerSample.append(number, to: ledger)
-            let status = await ledger.status()
+            let status = try await ledger.status()
             roots[status.treeSize] = status.rootHash
         }
-        let now = await ledger.status()
+        let now = try await ledger.status()
         for (size, root) in roots {
             let proof = try #require(try await ledger.consistencyProof(from: size))
             #expect(

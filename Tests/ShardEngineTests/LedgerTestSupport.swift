@@ -71,3 +71,19 @@ extension SimulatedDisk {
 
     var logPaths: [String] { paths.filter { $0.hasPrefix(LedgerSample.directory + "/wal/") } }
 }
+
+extension LedgerReplica {
+    private static var call: LedgerCall {
+        LedgerCall(deadline: .now + .seconds(600), request: RequestID(Bits128(high: 0, low: 1)))
+    }
+
+    @discardableResult func append(_ entry: LedgerEntry) async throws(LedgerError) -> UInt64 {
+        try await append(entry, Self.call)
+    }
+
+    func record(of search: SearchID, tenant: TenantID) async throws(LedgerError) -> SearchRecord? {
+        try await record(of: search, tenant: tenant, Self.call)
+    }
+
+    func status() async throws(LedgerError) -> LedgerStatus { try await status(Self.call) }
+}

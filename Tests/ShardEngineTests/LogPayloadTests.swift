@@ -27,6 +27,8 @@ import Testing
         #expect(try PutRecord(payload: put.payload, at: LogIndex(1)) == put)
         let delete = DeleteRecord(id: put.id, key: put.key, nextCount: 4)
         #expect(try DeleteRecord(payload: delete.payload, at: LogIndex(1)) == delete)
+        let config = ConfigRecord(roots: (0...UInt32(seed)).map { LeafID($0 &* 7_919) })
+        #expect(try ConfigRecord(payload: config.payload, at: LogIndex(1)) == config)
     }
 
     @Test func everyTruncationIsAnErrorThatNamesTheRecord() {
@@ -34,11 +36,16 @@ import Testing
         for length in 0..<payload.count {
             #expect(throws: ReplicaError.self) { try PutRecord(payload: Array(payload[..<length]), at: LogIndex(9)) }
         }
+        let config = ConfigRecord(roots: [LeafID(1), LeafID(2)]).payload
+        for length in 0..<config.count {
+            #expect(throws: ReplicaError.self) { try ConfigRecord(payload: Array(config[..<length]), at: LogIndex(9)) }
+        }
     }
 
     @Test func aVersionFromTheFutureIsRefused() {
         var payload = put(seed: 1).payload
         payload[0] = 2
         #expect(throws: ReplicaError.self) { try PutRecord(payload: payload, at: LogIndex(1)) }
+        #expect(throws: ReplicaError.self) { try ConfigRecord(payload: [2, 1, 0, 3, 0, 0, 0], at: LogIndex(1)) }
     }
 }

@@ -18,14 +18,14 @@ import WriteAheadLog
         return KeyedFace(face: face, key: keys.key(of: face))
     }
 
-    private func machine() -> ShardMachine { ShardMachine(identity: keys, lastIndex: .zero) }
+    private func machine() -> ShardMachine { ShardMachine(identity: keys, roots: [.root], lastIndex: .zero) }
 
     private func enrol(_ id: UInt64, _ faces: [KeyedFace]) -> Proposal {
-        Proposal(id: ProposalID(value: id), request: .enrol(faces))
+        Proposal(id: ProposalID(value: id), roots: [.root], request: .enrol(faces))
     }
 
     private func delete(_ id: UInt64, _ faces: [FaceID]) -> Proposal {
-        Proposal(id: ProposalID(value: id), request: .delete(faces, token: .none))
+        Proposal(id: ProposalID(value: id), roots: [.root], request: .delete(faces, token: .none))
     }
 
     /// Runs a batch to its answers, as a disk that works would.
@@ -118,6 +118,25 @@ import WriteAheadLog
         _ = machine.step(.proposed([enrol(2, [face(2)])], known: KnownFaces()))
         _ = machine.step(.refused(reason: "full"))
         #expect(machine.owesConfirmation)
+    }
+
+    @Test func whoBelievesInOtherRootsIsToldTheRightOnesInHisTurn() {
+        var machine = ShardMachine(identity: keys, roots: [LeafID(3)], lastIndex: .zero)
+        let mistaken = Proposal(id: ProposalID(value: 1), roots: [.root], request: .enrol([face(1)]))
+        let right = Proposal(id: ProposalID(value: 2), roots: [LeafID(3)], request: .enrol([face(2)]))
+        let effects = machine.step(.proposed([mistaken, right], known: KnownFaces()))
+        guard case .append(let entries)? = effects.first else { return #expect(Bool(false), "no append") }
+        #expect(entries.count == 1)
+        guard case .apply(let changes, _)? = machine.step(.durable(LogIndex(1))).first,
+            case .put(let put)? = changes.first
+        else { return #expect(Bool(false), "no put") }
+        #expect(put.leaf == LeafID(3))
+        let id = keys.faceID(key: face(2).key, count: 0)
+        #expect(
+            machine.step(.applied) == [
+                .answer(ProposalID(value: 1), .wrongOwner([LeafID(3)])),
+                .answer(ProposalID(value: 2), .enrolled([id], at: LogIndex(1))),
+            ])
     }
 
     @Test(arguments: [true, false])

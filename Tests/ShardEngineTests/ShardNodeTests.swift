@@ -17,12 +17,14 @@ import Testing
         ShardDescriptor(
             tenant: .embedded, collection: CollectionUID(Bits128(high: 1, low: 1)),
             shard: ShardID(Bits128(high: 2, low: 2)), dimension: Self.dimension, modelVersion: "1.0",
-            idKey: [UInt8](repeating: 5, count: 32))
+            idKey: [UInt8](repeating: 5, count: 32), roots: [.root])
     }
+
+    private var call: ShardCall { descriptor.call() }
 
     private func node() async throws -> ShardNode {
         let node = ShardNode(directory: root, files: POSIXFileSystem(), pool: ScanPool(threads: 2))
-        try await node.open(descriptor)
+        try await node.open(descriptor, .making, call)
         return node
     }
 
@@ -42,14 +44,14 @@ import Testing
         var ids: [FaceID] = []
         for start in stride(from: range.lowerBound, to: range.upperBound, by: 1_000) {
             let batch = faces(start..<min(start + 1_000, range.upperBound))
-            ids += try await node.enrol(batch, in: descriptor.shard).faces
+            ids += try await node.enrol(batch, call).faces
         }
         return ids
     }
 
     private func search(_ node: ShardNode, like number: Int, limit: Int = 5) async throws -> ShardSearchAnswer {
         let query = faces(number..<number + 1)[0].vector
-        return try await node.search(ShardSearch(query: query, limit: limit, minScore: -1), in: descriptor.shard)
+        return try await node.search(ShardSearch(query: query, limit: limit, minScore: -1), call)
     }
 
     /// The score as search.md defines it, written once more.
@@ -65,7 +67,7 @@ import Testing
         let ids = try await enrol(node, 0..<13_000)
         #expect(Set(ids).count == 13_000)
         for life in 0..<3 {
-            let statistics = try await node.statistics(descriptor.shard)
+            let statistics = try await node.statistics(call)
             #expect(statistics.faces == 13_000)
             #expect(statistics.segments >= 1)
             for number in [0, 4_095, 4_096, 12_999, 7_777 + life] {
@@ -85,7 +87,7 @@ import Testing
         let node = try await node()
         let ids = try await enrol(node, 0..<6_000)
         let gone = Set(stride(from: 0, to: 6_000, by: 7))
-        let outcome = try await node.delete(gone.map { ids[$0] }, in: descriptor.shard, token: .none)
+        let outcome = try await node.delete(gone.map { ids[$0] }, token: .none, call)
         #expect(outcome.deleted.count == gone.count)
         let living = faces(0..<6_000).enumerated().filter { !gone.contains($0.offset) }
         for probe in [1, 7, 100, 5_999] {
@@ -104,17 +106,17 @@ import Testing
         var node = try await node()
         let ids = try await enrol(node, 0..<5_000)
         let victims = Array(ids[0..<3_000])
-        _ = try await node.delete(victims, in: descriptor.shard, token: .none)
-        let again = try await node.delete(Array(victims.prefix(3)), in: descriptor.shard, token: .none)
+        _ = try await node.delete(victims, token: .none, call)
+        let again = try await node.delete(Array(victims.prefix(3)), token: .none, call)
         #expect(again.deleted.isEmpty && again.notFound.count == 3)
         for _ in 0..<3 {
-            #expect(try await node.statistics(descriptor.shard).faces == 2_000)
-            #expect(try await node.faces(victims, in: descriptor.shard).isEmpty)
+            #expect(try await node.statistics(call).faces == 2_000)
+            #expect(try await node.faces(victims, call).isEmpty)
             #expect(try await search(node, like: 10).candidates.first?.face.id != ids[10])
             await node.stop()
             node = try await self.node()
         }
-        let back = try await node.enrol(faces(10..<11), in: descriptor.shard).faces
+        let back = try await node.enrol(faces(10..<11), call).faces
         #expect(back != [ids[10]])
         #expect(try await search(node, like: 10).candidates.first?.face.id == back.first)
         await node.stop()
@@ -128,7 +130,7 @@ import Testing
             var listed: [FaceID] = []
             var more = true
             while more {
-                let page = try await node.list(after: listed.last, limit: size, in: descriptor.shard)
+                let page = try await node.list(after: listed.last, limit: size, call)
                 listed += page.faces.map(\.id)
                 more = page.more
             }
@@ -147,9 +149,9 @@ import Testing
         try state.forgetPlaces()
         try state.close()
         node = try await self.node()
-        #expect(try await node.statistics(descriptor.shard).faces == 5_000)
+        #expect(try await node.statistics(call).faces == 5_000)
         #expect(try await search(node, like: 3).candidates.first?.face.id == ids[3])
-        #expect(try await node.vector(ids[3], in: descriptor.shard) == faces(3..<4)[0].vector)
+        #expect(try await node.vector(ids[3], call) == faces(3..<4)[0].vector)
         await node.stop()
     }
 
@@ -160,11 +162,11 @@ import Testing
         try await withThrowingTaskGroup(of: Int.self) { group in
             for writer in 0..<40 {
                 let batch = faces(writer * 10..<writer * 10 + 20)
-                group.addTask { try await node.enrol(batch, in: descriptor.shard).faces.count }
+                group.addTask { try await node.enrol(batch, descriptor.call()).faces.count }
             }
             for try await count in group { #expect(count == 20) }
         }
-        #expect(try await node.statistics(descriptor.shard).faces == 410)
+        #expect(try await node.statistics(call).faces == 410)
         await node.stop()
     }
 
@@ -182,15 +184,15 @@ import Testing
         file.close()
         let node = ShardNode(directory: root, files: POSIXFileSystem(), pool: ScanPool(threads: 1))
         await #expect {
-            try await node.open(descriptor)
+            try await node.open(descriptor, .existing, call)
         } throws: { error in
             if case .damaged(_, let reason)? = error as? ShardError { reason.contains(name) } else { false }
         }
         await #expect(throws: ShardError.self) { try await search(node, like: 1) }
         var other = descriptor
         other.shard = ShardID(Bits128(high: 8, low: 8))
-        try await node.open(other)
-        #expect(try await node.statistics(other.shard).faces == 0)
+        try await node.open(other, .making, other.call())
+        #expect(try await node.statistics(other.call()).faces == 0)
         await node.stop()
     }
 
@@ -199,7 +201,7 @@ import Testing
         let node = try await node()
         let query = RotatedVector(rotated: [Float](repeating: 0.1, count: 128))
         await #expect(throws: ShardError.wrongDimension(expected: 64, got: 128)) {
-            try await node.search(ShardSearch(query: query, limit: 1, minScore: -1), in: descriptor.shard)
+            try await node.search(ShardSearch(query: query, limit: 1, minScore: -1), call)
         }
         await node.stop()
     }

@@ -10,7 +10,7 @@ enum ImportRules {
         // Level 2
         "VectorSearch": ["FaceModel", "CVectorKernels"],
         "WriteAheadLog": ["FaceModel", "StorageIO"],
-        "SegmentStore": ["FaceModel", "StorageIO", "VectorSearch"],
+        "SegmentStore": ["FaceModel", "StorageIO", "VectorSearch", "Glibc"],
         "ClusterModel": ["FaceModel"],
         "AuditLedger": ["FaceModel", "Crypto"],
         // Level 3
@@ -18,17 +18,28 @@ enum ImportRules {
         "Coordinator": system.union([
             "FaceModel", "KeyHierarchy", "VectorSearch", "ClusterModel", "AuditLedger", "Logging", "Metrics",
         ]),
-        "ControlPlane": system.union(["FaceModel", "AccessControl", "ClusterModel", "GRDB", "AsyncHTTPClient"]),
+        "ControlPlane": system.union([
+            "FaceModel", "ClusterModel", "GRDB", "AsyncHTTPClient", "Logging", "NIOCore", "NIOPosix", "NIOSSL",
+        ]),
+        "ClusterTransport": system.union([
+            "FaceModel", "ClusterModel", "AuditLedger", "Crypto", "Logging", "Metrics", "NIOCore", "NIOPosix", "NIOSSL",
+            "NIOTLS", "SwiftASN1", "SwiftProtobuf", "X509",
+        ]),
         "FaceExtraction": system.union(["FaceModel", "CFaceExtraction", "Crypto", "Logging", "Metrics"]),
+        "Telemetry": ["CoreMetrics", "Hummingbird", "HTTPTypes", "Logging"],
+        "ServiceConfiguration": system.union(["FaceModel", "ClusterModel", "ControlPlane", "ClusterTransport", "Yams"]),
         // Level 4
         "RekognitionAPI": system.union([
-            "FaceModel", "AccessControl", "ClusterModel", "AuditLedger", "Coordinator", "Crypto", "Logging", "Metrics",
-            "CoreMetrics", "Hummingbird", "HTTPTypes", "NIOCore", "ServiceLifecycle",
+            "FaceModel", "AccessControl", "ClusterModel", "AuditLedger", "Coordinator", "Telemetry", "Crypto",
+            "Logging", "Metrics", "Hummingbird", "HTTPTypes",
         ]),
         // Level 5
-        "coordinator": system.union(wired).union(["ArgumentParser", "Hummingbird", "ServiceLifecycle", "Yams"]),
+        "coordinator": system.union(wired).union([
+            "Coordinator", "FaceExtraction", "RekognitionAPI", "Telemetry", "Hummingbird", "ServiceLifecycle",
+        ]),
+        "shard-node": system.union(wired).union(["Telemetry", "ServiceLifecycle"]),
         "face-extractor": system.union(["FaceExtraction", "ArgumentParser"]),
-        "facectl": system.union(wired).union(["ArgumentParser", "AsyncHTTPClient", "NIOCore"]),
+        "facectl": system.union(wired).union(["AsyncHTTPClient"]),
     ]
 
     /// Folders of C and C++; they import nothing.
@@ -46,8 +57,8 @@ enum ImportRules {
     ]
     private static let system: Set<String> = ["Dispatch", "Foundation", "Glibc"]
     private static let wired: Set<String> = [
-        "FaceModel", "StorageIO", "AccessControl", "KeyHierarchy", "WriteAheadLog", "ClusterModel", "AuditLedger",
-        "ShardEngine", "Coordinator", "ControlPlane", "FaceExtraction", "RekognitionAPI", "Logging", "Metrics",
+        "FaceModel", "StorageIO", "AccessControl", "KeyHierarchy", "ClusterModel", "AuditLedger", "ShardEngine",
+        "ControlPlane", "ClusterTransport", "ServiceConfiguration", "ArgumentParser", "Logging", "Metrics",
     ]
     /// Parts of the language's own library.
     private static let language: Set<String> = ["Synchronization"]

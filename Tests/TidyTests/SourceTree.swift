@@ -29,14 +29,19 @@ enum SourceTree {
         .deletingLastPathComponent()
 
     static func swiftFiles() throws -> [SourceFile] {
-        let paths = try files(below: ["Sources", "Tests"]).filter { $0.hasSuffix(".swift") }
+        // What protoc writes is held to the schema instead (Protos/generated.sha256).
+        let paths = try files(below: ["Sources", "Tests"]).filter {
+            $0.hasSuffix(".swift") && !$0.contains("/Generated/")
+        }
         return try (paths + ["Package.swift"]).map { SourceFile(path: $0, text: try text(of: $0)) }
     }
 
     /// Everything a person wrote: sources, documents, scripts, configurations.
     static func textFiles() throws -> [(path: String, text: String)] {
         let folders = [
-            ".ci", "Sources", "Tests", "cluster-configs", "deploy", "docs", "loadtests", "models", "scripts", ".",
+            ".ci", "Sources", "Tests", "Benchmarks", "Protos", "cluster-configs", "deploy", "docs", "loadtests",
+            "models",
+            "scripts", ".",
         ]
         let paths = try folders.flatMap { folder in try files(below: [folder], recursive: folder != ".") }
         return try paths.compactMap { path in
@@ -72,6 +77,7 @@ enum SourceTree {
 
     /// What tools leave behind beside the sources; git ignores the same.
     private static func skipped(_ name: String) -> Bool {
-        name == "Package.resolved" || name.contains("__pycache__") || name.contains(".pytest_cache")
+        name == "Package.resolved" || name.hasPrefix(".build/") || name.contains("__pycache__")
+            || name.contains(".pytest_cache")
     }
 }

@@ -70,7 +70,7 @@ package final class LedgerReplica: LedgerService {
         }
     }
 
-    package func append(_ entry: LedgerEntry) async throws(LedgerError) -> UInt64 {
+    package func append(_ entry: LedgerEntry, _ call: LedgerCall) async throws(LedgerError) -> UInt64 {
         let (_, inbox) = try running()
         let outcome = await withCheckedContinuation { continuation in
             let refusal = inbox.add(.entry(entry) { continuation.resume(returning: $0) })
@@ -79,7 +79,9 @@ package final class LedgerReplica: LedgerService {
         return try outcome.get()
     }
 
-    package func record(of search: SearchID, tenant: TenantID) async throws(LedgerError) -> SearchRecord? {
+    package func record(
+        of search: SearchID, tenant: TenantID, _ call: LedgerCall
+    ) async throws(LedgerError) -> SearchRecord? {
         let (view, _) = try running()
         let outcome = await withCheckedContinuation { continuation in
             reads.async { [store, settings] in
@@ -93,7 +95,7 @@ package final class LedgerReplica: LedgerService {
         return try outcome.get()
     }
 
-    package func status() async -> LedgerStatus {
+    package func status(_ call: LedgerCall) async throws(LedgerError) -> LedgerStatus {
         switch condition {
         case .running(let view, _): view.status
         case .unusable(let error):

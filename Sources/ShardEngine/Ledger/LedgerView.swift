@@ -44,7 +44,7 @@ final class LedgerView: Sendable {
 extension LedgerError {
     package var reason: String {
         switch self {
-        case .refusing(let reason), .damaged(let reason), .stopped(let reason): reason
+        case .refusing(let reason), .damaged(let reason), .stopped(let reason), .unreachable(let reason): reason
         }
     }
 }

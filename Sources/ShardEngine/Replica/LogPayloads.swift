@@ -109,6 +109,38 @@ struct DeleteRecord: Equatable {
     }
 }
 
+/// Payload of a `Config` record: the subtree roots a shard owns from here on.
+struct ConfigRecord: Equatable {
+    static let version: UInt8 = 1
+
+    var roots: [LeafID]
+
+    var payload: [UInt8] {
+        var writer = ByteWriter()
+        writer.put(Self.version)
+        writer.put(UInt16(roots.count))
+        for root in roots { writer.put(root.value) }
+        return writer.bytes
+    }
+
+    init(roots: [LeafID]) { self.roots = roots }
+
+    init(payload: [UInt8], at index: LogIndex) throws(ReplicaError) {
+        do {
+            var reader = ByteReader(payload)
+            guard try reader.u8() == Self.version else {
+                throw ReplicaError.record(index, reason: "Config of a version this program does not know")
+            }
+            roots = []
+            for _ in 0..<(try reader.u16()) { roots.append(LeafID(try reader.u32())) }
+        } catch let error as ReplicaError {
+            throw error
+        } catch {
+            throw .record(index, reason: "Config cannot be read: \(error)")
+        }
+    }
+}
+
 extension ByteWriter {
     /// A 16-bit length, then the bytes.
     fileprivate mutating func put(sized bytes: [UInt8]) {

@@ -14,35 +14,38 @@ struct OpenedFiles {
     let log: Log
     let state: ShardState
     let store: ReplicaStore
+    /// The subtree roots the shard owns.
+    let roots: [LeafID]
 
     var snapshot: SearchSnapshot { store.snapshot }
 
     init(
-        _ descriptor: ShardDescriptor, directory: String, on files: any FileSystem, logger: Logger
+        _ descriptor: ShardDescriptor, _ mode: OpenMode, in folder: ShardFolder, logger: Logger
     ) throws(ReplicaError) {
-        do throws(FileError) {
-            try files.createDirectory(directory)
-        } catch {
-            throw .file(error)
+        switch mode {
+        case .making: try folder.make(descriptor)
+        case .existing: try folder.requireFiles()
         }
-        let state = try ShardState(path: directory + "/state.sqlite")
+        let state = try ShardState(path: folder.state)
         self.state = state
-        store = try ReplicaStore(descriptor, directory: directory + "/segments", on: files)
+        store = try ReplicaStore(descriptor, directory: folder.segments, on: folder.files)
         try store.reconcile(with: state)
-        log = try Self.openLog(descriptor, directory: directory + "/wal", on: files, logger: logger)
+        log = try Self.openLog(descriptor, directory: folder.log, on: folder.files, logger: logger)
         try Self.requireContinuity(log, store: store, applied: try state.applied())
         try Self.replay(log, into: store, state)
         try store.requireEveryFace(of: state)
+        roots = try state.roots()
+        guard roots.count == 1 else {
+            throw .contradiction(reason: "it owns \(roots.count) subtree roots; this version serves shards of one")
+        }
+        if mode == .making, descriptor.roots.sorted() != roots { throw .otherRoots(owned: roots) }
     }
 
     private static func openLog(
         _ descriptor: ShardDescriptor, directory: String, on files: any FileSystem, logger: Logger
     ) throws(ReplicaError) -> Log {
-        let identity = LogIdentity(
-            tenant: descriptor.tenant, collection: descriptor.collection, shard: descriptor.shard,
-            replica: ReplicaID(descriptor.shard.bits), generation: Generation(0))
         do throws(LogError) {
-            let (log, recovery) = try Log.open(directory: directory, identity: identity, on: files)
+            let (log, recovery) = try Log.open(directory: directory, identity: LogIdentity(descriptor), on: files)
             if !recovery.isClean {
                 logger.warning("the log's tail was torn and is cut off", metadata: ["recovery": "\(recovery)"])
             }
@@ -81,6 +84,7 @@ struct OpenedFiles {
                     if record.lsn > applied { missing.append(change) }
                     guard record.lsn > store.flushedThrough else { return }
                     switch change {
+                    case .config: break
                     case .put(let put): buffered.append(put)
                     case .delete(let delete): deleted.insert(delete.id)
                     }
@@ -105,9 +109,10 @@ extension Change {
         switch record.type {
         case .put: self = .put(try PutRecord(payload: record.payload, at: record.lsn))
         case .delete: self = .delete(try DeleteRecord(payload: record.payload, at: record.lsn))
+        case .config: self = .config(try ConfigRecord(payload: record.payload, at: record.lsn))
         case .noop, .epochStart: return nil
         case .purge, .userIntent, .faceClaim, .userCommit, .bucketSplit, .shardSplit, .splitRelease, .splitAbort,
-            .collectionClose, .config, .checkpoint, .leaf, .suspend, .resume, .revoke, .quota, .signedCheckpoint:
+            .collectionClose, .checkpoint, .leaf, .suspend, .resume, .revoke, .quota, .signedCheckpoint:
             throw .record(record.lsn, reason: "a record of type \(record.type) cannot stand in this shard's log")
         }
     }

@@ -13,6 +13,8 @@ struct Proposal {
         case delete([FaceID], token: RequestToken)
     }
     var id: ProposalID
+    /// The subtree roots that the caller believes the shard owns.
+    var roots: [LeafID]
     var request: Request
 }
 
@@ -45,13 +47,27 @@ enum ProposalOutcome: Equatable {
     case deleted([FaceID], notFound: [FaceID], at: LogIndex)
     case refused(reason: String)
     case stopped(reason: String)
+    /// The shard owns these subtrees and not those the caller believes; nothing was written.
+    case wrongOwner([LeafID])
 
     /// The same outcome with the log position that made it durable.
     func placed(at index: LogIndex) -> ProposalOutcome {
         switch self {
         case .enrolled(let ids, _): .enrolled(ids, at: index)
         case .deleted(let ids, let missing, _): .deleted(ids, notFound: missing, at: index)
-        case .refused, .stopped: self
+        case .refused, .stopped, .wrongOwner: self
+        }
+    }
+}
+
+extension ProposalOutcome {
+    /// What the caller is told.
+    func result(_ shard: ShardID) -> Result<ProposalOutcome, ShardError> {
+        switch self {
+        case .enrolled, .deleted: .success(self)
+        case .refused(let reason): .failure(.writesRefused(shard, reason: reason))
+        case .stopped(let reason): .failure(.stopped(shard, reason: reason))
+        case .wrongOwner(let owned): .failure(.wrongOwner(shard, owned: owned))
         }
     }
 }
@@ -60,6 +76,7 @@ enum ProposalOutcome: Equatable {
 enum Change: Equatable {
     case put(PutRecord)
     case delete(DeleteRecord)
+    case config(ConfigRecord)
 }
 
 /// Derives the ids of one collection's faces from its id key.

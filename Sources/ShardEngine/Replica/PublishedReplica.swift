@@ -1,32 +1,61 @@
+import ClusterModel
 import FaceModel
 import SegmentStore
 import Synchronization
 
-/// What a replica's writer shows to everyone else: the newest snapshot, and why writes are refused, if they are.
-/// The lock is held for a copy of references; a scan never waits for the writer.
+/// What a replica's writer shows to everyone else: the newest snapshot and what the shard owned then, and why writes
+/// are refused, if they are. The lock is held for a copy of references; a scan never waits for the writer.
 final class PublishedReplica: Sendable {
-    private struct State {
+    /// What stands together: the faces and the subtree roots at one log position.
+    struct View: Sendable {
         var snapshot: SearchSnapshot
+        var roots: [LeafID]
         var lsn: LogIndex
+    }
+
+    private struct State {
+        var view: View
+        var residentBytes: Int
         var writesRefused: String?
         var damaged: String?
+        var closed: ShardError?
     }
     private let state: Mutex<State>
+    private let budget: MemoryBudget
 
-    init(snapshot: SearchSnapshot, at lsn: LogIndex) {
-        state = Mutex(State(snapshot: snapshot, lsn: lsn, writesRefused: nil, damaged: nil))
+    init(_ view: View, budget: MemoryBudget) {
+        let bytes = view.snapshot.residentBytes
+        self.budget = budget
+        state = Mutex(State(view: view, residentBytes: bytes))
+        budget.change(by: bytes)
     }
 
-    var current: (snapshot: SearchSnapshot, lsn: LogIndex) { state.withLock { ($0.snapshot, $0.lsn) } }
+    var current: View { state.withLock { $0.view } }
     var writesRefused: String? { state.withLock { $0.writesRefused } }
     /// A block that failed its checksum: nothing is answered from this replica any more.
     var damaged: String? { state.withLock { $0.damaged } }
+    /// What everybody is told once the replica's files are closed.
+    var closed: ShardError? { state.withLock { $0.closed } }
 
     func publish(_ snapshot: SearchSnapshot, at lsn: LogIndex) {
-        state.withLock { state in
-            state.snapshot = snapshot
-            state.lsn = lsn
+        let bytes = snapshot.residentBytes
+        let before = state.withLock { state in
+            state.view.snapshot = snapshot
+            state.view.lsn = lsn
+            defer { state.residentBytes = bytes }
+            return state.residentBytes
         }
+        budget.change(by: bytes - before)
+    }
+
+    /// Nothing is answered any more; the memory counts as free, since it goes with the last scan of it.
+    func close(_ reason: ShardError) {
+        let held = state.withLock { state in
+            guard state.closed == nil else { return 0 }
+            state.closed = reason
+            return state.residentBytes
+        }
+        budget.change(by: -held)
     }
 
     func setWritesRefused(_ reason: String?) { state.withLock { $0.writesRefused = reason } }

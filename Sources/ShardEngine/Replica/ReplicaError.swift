@@ -11,18 +11,28 @@ enum ReplicaError: Error {
     case file(FileError)
     /// `state.sqlite` refused: `full` when for want of space, which passes.
     case state(path: String, reason: String, full: Bool)
+    /// `state.sqlite` is not what was written.
+    case damagedState(path: String, reason: String)
     /// A log record that is whole but says something impossible.
     case record(LogIndex, reason: String)
+    /// The shard was made once, and `missing` is not there now.
+    case missing(directory: String, missing: String)
     /// Files that contradict each other, though each is whole.
     case inconsistent(reason: String)
+    /// What the caller says of the shard is not what its files are, or not what this version can serve.
+    case contradiction(reason: String)
+    /// Whole files of a shard that owns something else than the caller would make.
+    case otherRoots(owned: [LeafID])
 
     static func state(_ error: any Error, path: String) -> ReplicaError {
         guard let error = error as? DatabaseError else {
             return .state(path: path, reason: String(describing: error), full: false)
         }
-        return .state(
-            path: path, reason: error.message ?? "\(error.resultCode)",
-            full: error.resultCode == .SQLITE_FULL)
+        let reason = error.message ?? "\(error.resultCode)"
+        switch error.resultCode {
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB: return .damagedState(path: path, reason: reason)
+        default: return .state(path: path, reason: reason, full: error.resultCode == .SQLITE_FULL)
+        }
     }
 
     /// True for want of space: the same step may work later.
@@ -30,7 +40,27 @@ enum ReplicaError: Error {
         switch self {
         case .log(let error): error.isTransient
         case .segments(.file(.noSpace)), .file(.noSpace), .state(_, _, full: true): true
-        case .segments, .file, .state, .record, .inconsistent: false
+        case .segments, .file, .state, .damagedState, .record, .missing, .inconsistent, .contradiction, .otherRoots:
+            false
+        }
+    }
+
+    /// True where the bytes themselves are wrong: asking again reads the same ones. Everything else may be otherwise
+    /// the next time, when the disk is mounted, has space, or the right shard is asked for.
+    var isDamage: Bool {
+        switch self {
+        case .log(let error):
+            switch error {
+            case .lossProven, .damaged, .newerFormat: true
+            case .noSpace, .file, .writeFailed, .stopped, .recordTooLarge, .wrongIdentity: false
+            }
+        case .segments(let error):
+            switch error {
+            case .damaged, .newerFormat, .tooManyRows, .bufferFull: true
+            case .file, .wrongIdentity, .missing, .manifestMissing: false
+            }
+        case .damagedState, .record, .inconsistent: true
+        case .file, .state, .missing, .contradiction, .otherRoots: false
         }
     }
 
@@ -41,8 +71,15 @@ enum ReplicaError: Error {
         case .segments(let error): "segment store: \(error)"
         case .file(let error): "file: \(error)"
         case .state(let path, let reason, _): "\(path): \(reason)"
+        case .damagedState(let path, let reason): "\(path) is damaged: \(reason)"
         case .record(let index, let reason): "log record \(index): \(reason)"
-        case .inconsistent(let reason): reason
+        case .missing(let directory, let missing):
+            """
+            its files are missing in \(directory) (no \(missing)): mount the disk if it is not mounted; if it is lost, \
+            restore the folder from a backup, or delete the collection and enrol it again
+            """
+        case .inconsistent(let reason), .contradiction(let reason): reason
+        case .otherRoots(let owned): "it owns the subtree roots \(owned.map(\.value))"
         }
     }
 }

@@ -6,33 +6,36 @@ import Synchronization
 /// What waits for a replica's writer thread: requests with their callers, and finished background merges. Bounded.
 final class ReplicaInbox: Sendable {
     enum Item {
-        case request(Proposal.Request, ReplyBox)
+        case request(WaitingRequest)
         /// The background merge of a compaction ended; the writer installs it.
         case mergeFinished
-        case stop(ReplyBox)
+        /// The writer ends and then calls back.
+        case stop(ReplicaEnd, @Sendable () -> Void)
     }
 
     private struct State {
         var items: [Item] = []
-        var closed: String?
+        var closed: ShardError?
     }
 
+    private let shard: ShardID
     private let state = Mutex(State())
     private let arrival = DispatchSemaphore(value: 0)
 
-    /// False when the inbox is full or closed; the reason is the error's text.
-    func add(_ item: Item) -> Result<Void, InboxRefusal> {
-        let refusal = state.withLock { state -> InboxRefusal? in
-            if let reason = state.closed { return InboxRefusal(reason: reason, final: true) }
+    init(shard: ShardID) { self.shard = shard }
+
+    /// Nil when taken; else why not, and nobody will be called back.
+    func add(_ item: Item) -> ShardError? {
+        let refusal = state.withLock { state -> ShardError? in
+            if let closed = state.closed { return closed }
             if case .request = item, state.items.count >= Limits.logInboxMax {
-                return InboxRefusal(reason: "\(state.items.count) requests are waiting already", final: false)
+                return .busy(shard, reason: "\(state.items.count) requests wait for its log already")
             }
             state.items.append(item)
             return nil
         }
-        if let refusal { return .failure(refusal) }
-        arrival.signal()
-        return .success(())
+        if refusal == nil { arrival.signal() }
+        return refusal
     }
 
     /// Everything that waits, after at most `timeout` (nil: however long it takes).
@@ -49,7 +52,7 @@ final class ReplicaInbox: Sendable {
     }
 
     /// Refuses everything from now on and returns what waited.
-    func close(reason: String) -> [Item] {
+    func close(_ reason: ShardError) -> [Item] {
         state.withLock { state in
             state.closed = reason
             defer { state.items = [] }
@@ -58,13 +61,25 @@ final class ReplicaInbox: Sendable {
     }
 }
 
-struct InboxRefusal: Error {
-    var reason: String
-    /// The replica will not take writes again in this process.
-    var final: Bool
+/// A write and its caller, who is resumed exactly once.
+struct WaitingRequest: Sendable {
+    var roots: [LeafID]
+    var request: Proposal.Request
+    /// Not begun after this.
+    var deadline: ContinuousClock.Instant
+    var resume: @Sendable (Result<ProposalOutcome, ShardError>) -> Void
 }
 
-/// The caller of one request: resumed exactly once.
-struct ReplyBox: Sendable {
-    let resume: @Sendable (ProposalOutcome) -> Void
+/// Why a replica is closed.
+enum ReplicaEnd: Sendable {
+    case nodeStops
+    case dropped
+
+    /// What requests that come too late are told.
+    func error(_ shard: ShardID) -> ShardError {
+        switch self {
+        case .nodeStops: .busy(shard, reason: "its node is stopping")
+        case .dropped: .unknownShard(shard)
+        }
+    }
 }

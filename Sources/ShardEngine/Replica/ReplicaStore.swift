@@ -38,6 +38,12 @@ final class ReplicaStore {
     /// A whole batch still fits.
     var hasRoom: Bool { buffer.count + Limits.batchFacesMax <= Limits.bufferFacesMax }
 
+    /// Bytes that `faces` more would take in memory behind `others` that are coming before them.
+    func growth(adding faces: Int, after others: Int) -> Int {
+        buffer.residentBytes(holding: buffer.count + others + faces)
+            - buffer.residentBytes(holding: buffer.count + others)
+    }
+
     /// Brings `state.sqlite` to the manifest's segments, where a crash came between the two, and marks as dead every
     /// row of a segment that no live face points to.
     func reconcile(with state: ShardState) throws(ReplicaError) {

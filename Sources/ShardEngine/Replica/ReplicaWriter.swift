@@ -17,18 +17,23 @@ final class ReplicaWriter {
     let state: ShardState
     let published: PublishedReplica
     let inbox: ReplicaInbox
+    let budget: MemoryBudget
     let logger: Logger
     var machine: ShardMachine
     var merge: BackgroundMerge?
-    private var callers: [ProposalID: ReplyBox] = [:]
+    private var callers: [ProposalID: @Sendable (Result<ProposalOutcome, ShardError>) -> Void] = [:]
     private var nextProposal: UInt64 = 0
-    private var stopping: [ReplyBox] = []
+    /// Why one more face would be refused, as of the last batch.
+    private var enrolmentRefusal: String?
+    private var end: ReplicaEnd?
+    private var stopping: [@Sendable () -> Void] = []
 
     init(
         descriptor: ShardDescriptor, files: any FileSystem, opened: OpenedFiles, published: PublishedReplica,
-        inbox: ReplicaInbox, logger: Logger
+        inbox: ReplicaInbox, budget: MemoryBudget, logger: Logger
     ) {
         self.descriptor = descriptor
+        self.budget = budget
         self.files = files
         log = opened.log
         store = opened.store
@@ -38,17 +43,17 @@ final class ReplicaWriter {
         self.logger = logger
         machine = ShardMachine(
             identity: FaceIdentityKeys(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion),
-            lastIndex: opened.log.lastIndex)
+            roots: opened.roots, lastIndex: opened.log.lastIndex)
     }
 
     /// Returns when asked to stop.
     func run() {
-        while stopping.isEmpty {
+        while true {
             let items = inbox.take(timeout: machine.owesConfirmation ? Limits.idleConfirmMilliseconds : nil)
             if items.isEmpty { perform(machine.step(.idle)) }
             handle(items)
+            if let end { return close(end) }
         }
-        close()
     }
 
     private func handle(_ items: [ReplicaInbox.Item]) {
@@ -56,45 +61,66 @@ final class ReplicaWriter {
         var bytes = 0
         for item in items {
             switch item {
-            case .request(let request, let caller):
+            case .request(let waiting):
+                guard waiting.deadline > .now else {
+                    waiting.resume(.failure(.deadlineExceeded(descriptor.shard)))
+                    continue
+                }
                 nextProposal += 1
-                let proposal = Proposal(id: ProposalID(value: nextProposal), request: request)
-                callers[proposal.id] = caller
-                proposals.append(proposal)
-                bytes += request.estimatedBytes
+                let id = ProposalID(value: nextProposal)
+                callers[id] = waiting.resume
+                proposals.append(Proposal(id: id, roots: waiting.roots, request: waiting.request))
+                bytes += waiting.request.estimatedBytes
                 if bytes >= Limits.batchBytesMax {
                     propose(proposals)
                     (proposals, bytes) = ([], 0)
                 }
             case .mergeFinished: installMerge()
-            case .stop(let caller): stopping.append(caller)
+            case .stop(let end, let done):
+                self.end = end
+                stopping.append(done)
             }
         }
         if !proposals.isEmpty { propose(proposals) }
     }
 
     private func propose(_ proposals: [Proposal]) {
-        if let reason = refusal(for: proposals) {
-            for proposal in proposals { answer(proposal.id, .refused(reason: reason)) }
-            return
-        }
+        maintain()
+        let (taken, reserved) = admit(proposals)
+        defer { budget.change(by: -reserved) }
+        guard !taken.isEmpty else { return }
         do throws(ReplicaError) {
-            let known = try state.known(keys: proposals.flatMap(\.request.keys), ids: proposals.flatMap(\.request.ids))
-            perform(machine.step(.proposed(proposals, known: known)))
+            let known = try state.known(keys: taken.flatMap(\.request.keys), ids: taken.flatMap(\.request.ids))
+            perform(machine.step(.proposed(taken, known: known)))
         } catch {
-            for proposal in proposals { answer(proposal.id, .refused(reason: error.text)) }
+            for proposal in taken { answer(proposal.id, .refused(reason: error.text)) }
         }
         maintain()
     }
 
-    /// Why these requests cannot be taken now, before anything is written for them.
-    private func refusal(for proposals: [Proposal]) -> String? {
-        maintain()
-        guard store.hasRoom else { return "the buffer is full and cannot be flushed: \(published.writesRefused ?? "")" }
-        let enrols = proposals.contains { if case .enrol = $0.request { true } else { false } }
-        let reason = DiskSpace.refusal(at: store.directory, enrolling: enrols, on: files)
-        published.setWritesRefused(reason)
-        return reason
+    /// Answers the requests that cannot be taken now, before anything is written for them; returns the others, and the
+    /// bytes of the budget that are reserved for them.
+    private func admit(_ proposals: [Proposal]) -> (taken: [Proposal], reserved: Int) {
+        guard store.hasRoom else {
+            let reason = "the buffer is full and cannot be flushed: \(published.writesRefused ?? "")"
+            for proposal in proposals { answer(proposal.id, .refused(reason: reason)) }
+            return ([], 0)
+        }
+        let diskRefusal = DiskSpace.refusal(at: store.directory, enrolling: true, on: files)
+        let deleteRefusal = DiskSpace.refusal(at: store.directory, enrolling: false, on: files)
+        enrolmentRefusal = diskRefusal ?? budget.refusal(of: store.growth(adding: 1, after: 0))
+        published.setWritesRefused(enrolmentRefusal)
+        var (taken, faces, reserved) = ([Proposal](), 0, 0)
+        for proposal in proposals {
+            var refusal = deleteRefusal
+            if case .enrol(let new) = proposal.request {
+                let growth = store.growth(adding: new.count, after: faces)
+                refusal = diskRefusal ?? budget.reserve(growth)
+                if refusal == nil { (faces, reserved) = (faces + new.count, reserved + growth) }
+            }
+            if let refusal { answer(proposal.id, .refused(reason: refusal)) } else { taken.append(proposal) }
+        }
+        return (taken, reserved)
     }
 
     private func perform(_ effects: [ShardMachine.Effect]) {
@@ -129,7 +155,7 @@ final class ReplicaWriter {
             do throws(ReplicaError) {
                 let places = try state.places(of: changes.deletedIDs)
                 try state.apply(changes, through: index)
-                published.setWritesRefused(nil)
+                published.setWritesRefused(enrolmentRefusal)
                 try publish(changes, places: places, at: index)
                 return perform(machine.step(.applied))
             } catch {
@@ -147,13 +173,14 @@ final class ReplicaWriter {
             switch change {
             case .put(let put): try store.buffer(put.row)
             case .delete(let delete): store.markDead(delete.id, at: places[delete.id])
+            case .config: break
             }
         }
         published.publish(store.snapshot, at: index)
     }
 
     private func answer(_ id: ProposalID, _ outcome: ProposalOutcome) {
-        callers.removeValue(forKey: id)?.resume(outcome)
+        callers.removeValue(forKey: id)?(outcome.result(descriptor.shard))
     }
 
     /// Ends writing for good: what is on disk can no longer be known to follow what was promised.
@@ -168,16 +195,29 @@ final class ReplicaWriter {
         for (id, _) in callers { answer(id, .stopped(reason: error.text)) }
     }
 
-    private func close() {
-        for item in inbox.close(reason: "the server is stopping") {
+    private func close(_ end: ReplicaEnd) {
+        if case .dropped = end { awaitMerge() }
+        let error = end.error(descriptor.shard)
+        for item in inbox.close(error) {
             switch item {
-            case .request(_, let caller): caller.resume(.refused(reason: "the server is stopping"))
-            case .stop(let caller): stopping.append(caller)
+            case .request(let waiting): waiting.resume(.failure(error))
+            case .stop(_, let done): stopping.append(done)
             case .mergeFinished: break
             }
         }
         if machine.owesConfirmation { perform(machine.step(.idle)) }
-        for caller in stopping { caller.resume(.refused(reason: "stopped")) }
+        published.close(error)
+        do throws(ReplicaError) {
+            try state.close()
+        } catch {
+            logger.warning("a shard's state was not closed", metadata: ["reason": "\(error.text)"])
+        }
+        for done in stopping { done() }
+    }
+
+    /// A merge that still ran would write below a name that may be another shard's by then.
+    private func awaitMerge() {
+        while merge != nil { handle(inbox.take(timeout: nil)) }
     }
 }
 

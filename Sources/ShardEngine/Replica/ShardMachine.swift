@@ -44,12 +44,16 @@ struct ShardMachine {
     }
 
     let identity: FaceIdentityKeys
+    /// The subtree roots the shard owns, rising; never none.
+    let roots: [LeafID]
     private var phase: Phase
     private var lastIndex: LogIndex
 
     /// `confirmed`: the log's tail is known durable by a later record, so that no idle record is owed.
-    init(identity: FaceIdentityKeys, lastIndex: LogIndex) {
+    init(identity: FaceIdentityKeys, roots: [LeafID], lastIndex: LogIndex) {
+        precondition(!roots.isEmpty, "a shard owns something")
         self.identity = identity
+        self.roots = roots
         self.lastIndex = lastIndex
         phase = .ready(confirmed: true)
     }
@@ -106,6 +110,9 @@ struct ShardMachine {
         }
     }
 
+    /// Where a new face goes: the shard's one root, until leaves below it split.
+    private var leaf: LeafID { roots[0] }
+
     private mutating func propose(_ proposals: [Proposal], known: KnownFaces) -> [Effect] {
         var batch = Batch(confirmedBefore: !owesConfirmation)
         var known = known
@@ -121,6 +128,7 @@ struct ShardMachine {
     }
 
     private func decide(_ proposal: Proposal, known: inout KnownFaces, batch: inout Batch) -> ProposalOutcome {
+        guard proposal.roots.sorted() == roots else { return .wrongOwner(roots) }
         switch proposal.request {
         case .enrol(let faces):
             return .enrolled(faces.map { enrol($0, known: &known, batch: &batch) }, at: .zero)
@@ -143,7 +151,7 @@ struct ShardMachine {
         let id = identity.faceID(key: face.key, count: state.count)
         if state.live { return id }
         let put = PutRecord(
-            id: id, key: face.key, count: state.count, leaf: .root, externalImageID: face.face.externalImageID,
+            id: id, key: face.key, count: state.count, leaf: leaf, externalImageID: face.face.externalImageID,
             record: face.face.record, vector: face.face.vector)
         known.keys[face.key] = FaceKeyState(count: state.count, live: true)
         known.live[id] = face.key

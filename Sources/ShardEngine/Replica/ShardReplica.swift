@@ -10,65 +10,71 @@ import VectorSearch
 /// One copy of a shard: its writer thread, and the reads that run beside it.
 final class ShardReplica: Sendable {
     let descriptor: ShardDescriptor
-    let directory: String
     private let identity: FaceIdentityKeys
     private let state: ShardState
     private let published: PublishedReplica
-    private let inbox = ReplicaInbox()
-    private let files: any FileSystem
+    private let inbox: ReplicaInbox
 
-    /// Recovers the copy in `directory`, or makes an empty one, and starts its writer.
-    init(_ descriptor: ShardDescriptor, directory: String, on files: any FileSystem) throws(ReplicaError) {
+    /// Recovers the copy in `folder`, or makes an empty one where `mode` allows it, and starts its writer.
+    init(
+        _ descriptor: ShardDescriptor, _ mode: OpenMode, in folder: ShardFolder, budget: MemoryBudget
+    ) throws(ReplicaError) {
         self.descriptor = descriptor
-        self.directory = directory
-        self.files = files
         identity = FaceIdentityKeys(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion)
         let logger = Logger(label: "facet.shard")
-        let opened = try OpenedFiles(descriptor, directory: directory, on: files, logger: logger)
+        let opened = try OpenedFiles(descriptor, mode, in: folder, logger: logger)
         state = opened.state
-        published = PublishedReplica(snapshot: opened.snapshot, at: opened.log.lastIndex)
+        published = PublishedReplica(
+            .init(snapshot: opened.snapshot, roots: opened.roots, lsn: opened.log.lastIndex), budget: budget)
+        inbox = ReplicaInbox(shard: descriptor.shard)
         let (inbox, published) = (inbox, published)
         let start = Handover(opened)
         let thread = Thread {
             ReplicaWriter(
-                descriptor: descriptor, files: files, opened: start.take(), published: published, inbox: inbox,
-                logger: logger
+                descriptor: descriptor, files: folder.files, opened: start.take(), published: published, inbox: inbox,
+                budget: budget, logger: logger
             ).run()
         }
         thread.name = "facet-shard"
         thread.start()
     }
 
-    func write(_ request: WriteRequest) async throws(ShardError) -> ProposalOutcome {
+    /// The subtree roots the shard owns.
+    var roots: [LeafID] { published.current.roots }
+    var faces: Int { published.current.snapshot.liveCount }
+    var isDamaged: Bool { published.damaged != nil }
+
+    /// Completes once it was proposed, however late; a request that waits past its deadline is never proposed.
+    func write(_ request: WriteRequest, _ call: ShardCall) async throws(ShardError) -> ProposalOutcome {
+        _ = try view(call)
         let proposal: Proposal.Request =
             switch request {
             case .enrol(let faces): .enrol(faces.map { KeyedFace(face: $0, key: identity.key(of: $0)) })
             case .delete(let ids, let token): .delete(ids, token: token)
             }
-        let outcome = await withCheckedContinuation { (continuation: CheckedContinuation<ProposalOutcome, Never>) in
-            let caller = ReplyBox { continuation.resume(returning: $0) }
-            if case .failure(let refusal) = inbox.add(.request(proposal, caller)) {
-                continuation.resume(
-                    returning: refusal.final ? .stopped(reason: refusal.reason) : .refused(reason: refusal.reason))
+        let outcome = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<ProposalOutcome, ShardError>, Never>) in
+            let waiting = WaitingRequest(roots: call.roots, request: proposal, deadline: call.deadline) {
+                continuation.resume(returning: $0)
             }
+            if let refusal = inbox.add(.request(waiting)) { continuation.resume(returning: .failure(refusal)) }
         }
-        switch outcome {
-        case .enrolled, .deleted: return outcome
-        case .refused(let reason): throw .writesRefused(descriptor.shard, reason: reason)
-        case .stopped(let reason): throw .stopped(descriptor.shard, reason: reason)
-        }
+        return try outcome.get()
     }
 
     /// Every live face is scored. A face that was deleted while the scan ran is dropped and the scan repeated, so that
     /// it takes nobody's place.
-    func search(_ search: ShardSearch, on pool: ScanPool) async throws(ShardError) -> ShardSearchAnswer {
+    func search(
+        _ search: ShardSearch, on pool: ScanPool, _ call: ShardCall
+    ) async throws(ShardError) -> ShardSearchAnswer {
         try requireDimension(search.query)
         while true {
-            try requireWhole()
-            let (snapshot, lsn) = published.current
-            let scan = ReplicaScan(snapshot: snapshot, query: PreparedQuery(search.query), search: search)
-            guard await scan.run(on: pool) else {
-                throw .writesRefused(descriptor.shard, reason: "too many searches are waiting for a scan thread")
+            let view = try view(call)
+            let scan = ReplicaScan(snapshot: view.snapshot, query: PreparedQuery(search.query), search: search)
+            switch await scan.run(on: pool, until: call.deadline) {
+            case .done: break
+            case .full: throw .busy(descriptor.shard, reason: "too many searches wait for a scan thread")
+            case .abandoned: throw .deadlineExceeded(descriptor.shard)
             }
             let (best, scored) = scan.outcome
             let rows = try read { () throws(ReplicaError) in try state.lookup(best.map(\.match.face)) }
@@ -76,61 +82,57 @@ final class ShardReplica: Sendable {
             let names = Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0.externalImageID) })
             var candidates: [ShardCandidate] = []
             for hit in best {
-                let record = try self.record(at: hit.locator, in: snapshot)
+                let record = try self.record(at: hit.locator, in: view.snapshot)
                 let face = StoredFace(id: hit.match.face, externalImageID: names[hit.match.face] ?? nil, record: record)
                 candidates.append(ShardCandidate(score: hit.match.score, face: face))
             }
-            return ShardSearchAnswer(candidates: candidates, facesScored: scored, lsn: lsn)
+            return ShardSearchAnswer(candidates: candidates, facesScored: scored, lsn: view.lsn)
         }
     }
 
-    func faces(_ ids: [FaceID]) throws(ShardError) -> [StoredFace] {
-        try stored { () throws(ReplicaError) in try state.lookup(ids) }
+    func faces(_ ids: [FaceID], _ call: ShardCall) throws(ShardError) -> [StoredFace] {
+        try stored(call) { () throws(ReplicaError) in try state.lookup(ids) }
     }
 
-    func list(after id: FaceID?, limit: Int) throws(ShardError) -> FacePage {
-        let faces = try stored { () throws(ReplicaError) in try state.list(after: id, limit: limit + 1) }
+    func list(after id: FaceID?, limit: Int, _ call: ShardCall) throws(ShardError) -> FacePage {
+        let faces = try stored(call) { () throws(ReplicaError) in try state.list(after: id, limit: limit + 1) }
         return FacePage(faces: Array(faces.prefix(limit)), more: faces.count > limit)
     }
 
-    func vector(_ id: FaceID) throws(ShardError) -> RotatedVector? {
+    func vector(_ id: FaceID, _ call: ShardCall) throws(ShardError) -> RotatedVector? {
         while true {
-            try requireWhole()
+            _ = try view(call)
             let rows = try read { () throws(ReplicaError) in try state.lookup([id]) }
             guard !rows.isEmpty else { return nil }
-            let (snapshot, _) = published.current
+            let snapshot = try view(call).snapshot
             if let locator = snapshot.locators(of: rows)?.first { return snapshot.vector(at: locator) }
         }
     }
 
-    func statistics() throws(ShardError) -> ShardStatistics {
-        try requireWhole()
-        let (snapshot, lsn) = published.current
+    func statistics(_ call: ShardCall) throws(ShardError) -> ShardStatistics {
+        let view = try view(call)
+        let snapshot = view.snapshot
         return ShardStatistics(
             faces: snapshot.liveCount, segments: snapshot.segments.count, bufferedFaces: snapshot.bufferedCount,
             residentBytes: snapshot.residentBytes,
-            diskBytes: snapshot.segments.reduce(0) { $0 + $1.segment.fileBytes }, lsn: lsn,
+            diskBytes: snapshot.segments.reduce(0) { $0 + $1.segment.fileBytes }, lsn: view.lsn,
             writesRefused: published.writesRefused)
     }
 
-    /// Ends the writer after what it has begun; returns when its files are closed.
-    func stop() async {
-        _ = await withCheckedContinuation { (continuation: CheckedContinuation<ProposalOutcome, Never>) in
-            let caller = ReplyBox { continuation.resume(returning: $0) }
-            if case .failure(let refusal) = inbox.add(.stop(caller)) {
-                continuation.resume(returning: .refused(reason: refusal.reason))
-            }
-        }
+    /// Ends the writer after what it has begun; `done` is called when its files are closed.
+    func stop(_ end: ReplicaEnd, done: @escaping @Sendable () -> Void) {
+        // Refused only by an inbox that a stop before has closed.
+        if inbox.add(.stop(end, done)) != nil { done() }
     }
 
     /// Rows with their records. A flush or compaction may move rows between the two reads; then both are made again.
     private func stored(
-        _ rows: () throws(ReplicaError) -> [StateRow]
+        _ call: ShardCall, _ rows: () throws(ReplicaError) -> [StateRow]
     ) throws(ShardError) -> [StoredFace] {
         while true {
-            try requireWhole()
+            _ = try view(call)
             let rows = try read(rows)
-            let (snapshot, _) = published.current
+            let snapshot = try view(call).snapshot
             guard let locators = snapshot.locators(of: rows) else { continue }
             var faces: [StoredFace] = []
             for (row, locator) in zip(rows, locators) {
@@ -139,6 +141,17 @@ final class ShardReplica: Sendable {
             }
             return faces
         }
+    }
+
+    /// What is answered from; refused where the shard is closed, damaged, owns something else than the caller
+    /// believes, or nobody waits for an answer any more.
+    private func view(_ call: ShardCall) throws(ShardError) -> PublishedReplica.View {
+        if let closed = published.closed { throw closed }
+        if let reason = published.damaged { throw .damaged(descriptor.shard, reason: reason) }
+        let view = published.current
+        guard call.roots.sorted() == view.roots else { throw .wrongOwner(descriptor.shard, owned: view.roots) }
+        guard call.deadline > .now else { throw .deadlineExceeded(descriptor.shard) }
+        return view
     }
 
     private func record(at locator: RowLocator, in snapshot: SearchSnapshot) throws(ShardError) -> FaceRecord {
@@ -151,11 +164,12 @@ final class ShardReplica: Sendable {
     }
 
     private func read<Value>(_ body: () throws(ReplicaError) -> Value) throws(ShardError) -> Value {
-        do throws(ReplicaError) { return try body() } catch { throw .damaged(descriptor.shard, reason: error.text) }
-    }
-
-    private func requireWhole() throws(ShardError) {
-        if let reason = published.damaged { throw .damaged(descriptor.shard, reason: reason) }
+        do throws(ReplicaError) {
+            return try body()
+        } catch {
+            // Closed between the check and the read: that is the reason, not damage.
+            throw published.closed ?? .damaged(descriptor.shard, reason: error.text)
+        }
     }
 
     private func requireDimension(_ vector: RotatedVector) throws(ShardError) {

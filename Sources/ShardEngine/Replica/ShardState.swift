@@ -17,11 +17,12 @@ final class ShardState: Sendable {
     let path: String
     private let pool: DatabasePool
 
-    init(path: String) throws(ReplicaError) {
+    /// Opens the database, or makes one; brings it to `version` of its format (nil: the newest).
+    init(path: String, version: String? = nil) throws(ReplicaError) {
         self.path = path
         do {
             pool = try DatabasePool(path: path, configuration: Self.configuration)
-            try Self.migrator.migrate(pool)
+            if let version { try Self.migrator.migrate(pool, upTo: version) } else { try Self.migrator.migrate(pool) }
         } catch {
             throw ReplicaError.state(error, path: path)
         }
@@ -39,6 +40,17 @@ final class ShardState: Sendable {
 
     func count() throws(ReplicaError) -> Int {
         try read { try Int.fetchOne($0, sql: "SELECT faces FROM meta") } ?? 0
+    }
+
+    /// The subtree roots this shard owns at the applied index.
+    func roots() throws(ReplicaError) -> [LeafID] {
+        let text = try read { try String.fetchOne($0, sql: "SELECT roots FROM meta") } ?? ""
+        let fields = text.split(separator: ",", omittingEmptySubsequences: false)
+        let roots = fields.compactMap { UInt32($0).map(LeafID.init) }
+        guard roots.count == fields.count else {
+            throw .damagedState(path: path, reason: "the subtree roots cannot be read")
+        }
+        return roots.sorted()
     }
 
     func known(keys: [FaceKey], ids: [FaceID]) throws(ReplicaError) -> KnownFaces {
@@ -118,7 +130,9 @@ final class ShardState: Sendable {
 
     /// ExternalImageIds and places of the faces among `ids` that live, in FaceID order.
     func lookup(_ ids: [FaceID]) throws(ReplicaError) -> [StateRow] {
-        try read { database in
+        // Most searches find nobody, and need not wait for a connection to the database to hear it.
+        guard !ids.isEmpty else { return [] }
+        return try read { database in
             let statement = try database.cachedStatement(
                 sql: "SELECT id, external_image_id, segment, row FROM face WHERE id = ?")
             return try ids.sorted().compactMap { id in
@@ -176,6 +190,10 @@ final class ShardState: Sendable {
             try database.cachedStatement(sql: "UPDATE face_key SET count = ?, live = 0 WHERE key = ?")
                 .execute(arguments: [Int64(delete.nextCount), Data(delete.key.bytes)])
             return -1
+        case .config(let config):
+            let roots = config.roots.map { String($0.value) }.joined(separator: ",")
+            try database.execute(sql: "UPDATE meta SET roots = ?", arguments: [roots])
+            return 0
         }
     }
 
@@ -234,6 +252,10 @@ extension ShardState {
                         key BLOB PRIMARY KEY NOT NULL, count INTEGER NOT NULL, live INTEGER NOT NULL
                     ) WITHOUT ROWID;
                     """)
+        }
+        // Shards from before owned the whole tree.
+        migrator.registerMigration("2") { database in
+            try database.execute(sql: "ALTER TABLE meta ADD COLUMN roots TEXT NOT NULL DEFAULT '0'")
         }
         return migrator
     }

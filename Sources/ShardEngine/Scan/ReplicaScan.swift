@@ -6,8 +6,8 @@ import VectorSearch
 
 /// One query over one snapshot, shared by the scan threads: each part keeps its own best and hands them over.
 final class ReplicaScan: Sendable {
-    /// Rows a thread scores before it looks at the shared bound: 8 MiB at 128-d, a millisecond or less.
-    private static let rowsPerPart = 16_384
+    /// What a thread scores before it looks at the shared bound, and whether anybody waits: about a millisecond.
+    private static let bytesPerPart = 8 << 20
 
     private let snapshot: SearchSnapshot
     private let query: PreparedQuery
@@ -17,16 +17,17 @@ final class ReplicaScan: Sendable {
     init(snapshot: SearchSnapshot, query: PreparedQuery, search: ShardSearch) {
         self.snapshot = snapshot
         self.query = query
-        parts = snapshot.parts(rowsPerPart: Self.rowsPerPart)
+        let rowBytes = snapshot.dimension * MemoryLayout<Float>.stride
+        parts = snapshot.parts(rowsPerPart: max(1_024, Self.bytesPerPart / rowBytes))
         found = Mutex((TopK(limit: search.limit, minScore: search.minScore), 0))
     }
 
-    /// False when the pool is full.
-    func run(on pool: ScanPool) async -> Bool {
-        await pool.run(parts: parts.count) { [self] in scan(parts[$0]) }
+    /// Ends at `deadline`, or when the task is cancelled, after the parts that are being scored.
+    func run(on pool: ScanPool, until deadline: ContinuousClock.Instant) async -> ScanEnd {
+        await pool.run(parts: parts.count, until: deadline) { [self] in scan(parts[$0]) }
     }
 
-    /// The best rows in `Match.precedes` order, and the live faces scored. Call it after `run`.
+    /// The best rows in `Match.precedes` order, and the live faces scored. Call it after `run` was `done`.
     var outcome: (best: [ScoredRow], scored: Int) {
         found.withLock { ($0.best.sorted(), $0.scored) }
     }

@@ -1,5 +1,15 @@
+import Dispatch
 import Foundation
 import Synchronization
+
+/// How a job of the pool ended for its caller.
+enum ScanEnd: Hashable, Sendable {
+    case done
+    /// Too many jobs wait; nothing was begun.
+    case full
+    /// The deadline passed or the caller was cancelled: parts not begun are dropped, those begun end unheard.
+    case abandoned
+}
 
 /// Threads of their own for scans, because a scan on the cooperative pool stalls every request beside it.
 ///
@@ -11,8 +21,9 @@ package final class ScanPool: Sendable {
         var parts: Int
         var next = 0
         var unfinished: Int
+        var deadline: ContinuousClock.Instant
         var work: @Sendable (Int) -> Void
-        var done: @Sendable () -> Void
+        var end: Promise<ScanEnd>
     }
 
     private struct State {
@@ -20,10 +31,31 @@ package final class ScanPool: Sendable {
         var order: [UInt64] = []
         var counter: UInt64 = 0
         var stopping = false
+        /// When the clock looks next; nil while it sleeps until it is woken.
+        var alarm: ContinuousClock.Instant?
+
+        /// Drops the jobs that come too late; what runs of them ends unheard.
+        mutating func expire(at now: ContinuousClock.Instant) -> [Promise<ScanEnd>] {
+            let late = jobs.filter { $0.value.deadline <= now }
+            guard !late.isEmpty else { return [] }
+            for id in late.keys { jobs[id] = nil }
+            order.removeAll { jobs[$0] == nil }
+            return late.values.map(\.end)
+        }
+
+        mutating func next() -> (UInt64, Int, @Sendable (Int) -> Void)? {
+            guard let id = order.first, var job = jobs[id] else { return nil }
+            let part = job.next
+            job.next += 1
+            jobs[id] = job
+            if job.next == job.parts { order.removeFirst() }
+            return (id, part, job.work)
+        }
     }
 
     private let state = Mutex(State())
     private let wake = DispatchSemaphore(value: 0)
+    private let clockWake = DispatchSemaphore(value: 0)
     private let threads: Int
     private let queueMax: Int
 
@@ -35,31 +67,55 @@ package final class ScanPool: Sendable {
             thread.name = "facet-scan-\(index)"
             thread.start()
         }
+        let clock = Thread { [self] in watchDeadlines() }
+        clock.name = "facet-scan-clock"
+        clock.start()
     }
 
     package var width: Int { threads }
 
-    /// Calls `work` for 0..<parts and returns when all are done; false when the queue is full.
-    package func run(parts: Int, _ work: @escaping @Sendable (Int) -> Void) async -> Bool {
-        guard parts > 0 else { return true }
-        return await withCheckedContinuation { continuation in
-            let accepted = state.withLock { state in
-                guard state.jobs.count < queueMax, !state.stopping else { return false }
-                state.counter += 1
-                state.order.append(state.counter)
-                state.jobs[state.counter] = Job(
-                    parts: parts, unfinished: parts, work: work, done: { continuation.resume(returning: true) })
-                return true
-            }
-            guard accepted else { return continuation.resume(returning: false) }
-            for _ in 0..<min(parts, threads) { wake.signal() }
+    /// Calls `work` for 0..<parts. Returns when all are done, or at once when the deadline passes or the task is
+    /// cancelled: then no further part is begun.
+    func run(
+        parts: Int, until deadline: ContinuousClock.Instant, _ work: @escaping @Sendable (Int) -> Void
+    ) async -> ScanEnd {
+        guard deadline > .now, !Task.isCancelled else { return .abandoned }
+        guard parts > 0 else { return .done }
+        let end = Promise<ScanEnd>()
+        guard let id = add(Job(parts: parts, unfinished: parts, deadline: deadline, work: work, end: end)) else {
+            return .full
         }
+        for _ in 0..<min(parts, threads) { wake.signal() }
+        if let end = await end.value() { return end }
+        remove(id)
+        return .abandoned
     }
 
     /// Lets the threads end once the jobs they have are done.
     package func stop() {
         state.withLock { $0.stopping = true }
         for _ in 0..<threads { wake.signal() }
+        clockWake.signal()
+    }
+
+    private func add(_ job: Job) -> UInt64? {
+        let (id, isEarlier) = state.withLock { state -> (UInt64?, Bool) in
+            guard state.jobs.count < queueMax, !state.stopping else { return (nil, false) }
+            state.counter += 1
+            state.order.append(state.counter)
+            state.jobs[state.counter] = job
+            return (state.counter, state.alarm.map { job.deadline < $0 } ?? true)
+        }
+        if isEarlier { clockWake.signal() }
+        return id
+    }
+
+    /// A part that runs ends by itself, and its `work` keeps what it needs alive.
+    private func remove(_ id: UInt64) {
+        state.withLock { state in
+            state.jobs[id] = nil
+            state.order.removeAll { $0 == id }
+        }
     }
 
     private func serve() {
@@ -73,24 +129,42 @@ package final class ScanPool: Sendable {
         }
     }
 
+    /// The next part of the oldest job that is still in time.
     private func take() -> (UInt64, Int, @Sendable (Int) -> Void)? {
-        state.withLock { state in
-            guard let id = state.order.first, var job = state.jobs[id] else { return nil }
-            let part = job.next
-            job.next += 1
-            state.jobs[id] = job
-            if job.next == job.parts { state.order.removeFirst() }
-            return (id, part, job.work)
+        endLate()
+        return state.withLock { $0.next() }
+    }
+
+    private func endLate() {
+        let now = ContinuousClock.now
+        for end in state.withLock({ $0.expire(at: now) }) { end.settle(.abandoned) }
+    }
+
+    /// One thread for all deadlines: a timer for each scan would cost more switches between threads than the scan.
+    /// Deadlines come in about their order, so that it is seldom woken for an earlier one.
+    private func watchDeadlines() {
+        while true {
+            endLate()
+            let (alarm, ends) = state.withLock { state in
+                state.alarm = state.jobs.values.map(\.deadline).min()
+                return (state.alarm, state.stopping && state.jobs.isEmpty)
+            }
+            if ends { return }
+            guard let alarm else {
+                clockWake.wait()
+                continue
+            }
+            _ = clockWake.wait(timeout: .now() + ContinuousClock.now.duration(to: alarm).dispatchInterval)
         }
     }
 
     private func finish(_ id: UInt64) {
-        let done = state.withLock { state -> (@Sendable () -> Void)? in
+        let end = state.withLock { state -> Promise<ScanEnd>? in
             guard var job = state.jobs[id] else { return nil }
             job.unfinished -= 1
             state.jobs[id] = job.unfinished == 0 ? nil : job
-            return job.unfinished == 0 ? job.done : nil
+            return job.unfinished == 0 ? job.end : nil
         }
-        done?()
+        end?.settle(.done)
     }
 }

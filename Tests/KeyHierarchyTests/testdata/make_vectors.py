@@ -47,7 +47,7 @@ def main():
     rows = {
         "page key": derive(MASTER, "page tokens"), "ledger record key": derive(MASTER, "ledger records"),
         "fingerprint": derive(MASTER, "fingerprint")[:8], "rotation seed": derive(COLLECTION, "collection rotation"),
-        "id key": ids, "wrap key": derive(COLLECTION, "collection wrap"), "face key named": named,
+        "anchor seed": derive(COLLECTION, "collection anchors"), "id key": ids, "wrap key": derive(COLLECTION, "collection wrap"), "face key named": named,
         "face key bare": bare,
         "sealed secret": seal(derive(MASTER, "access key secrets"), "key/AKIDEXAMPLE00000", b"secret text", nonce),
         "sealed collection key": seal(

@@ -1,7 +1,7 @@
 import CoreMetrics
 import Testing
 
-@testable import RekognitionAPI
+@testable import Telemetry
 
 @Suite struct MetricsTests {
     @Test func seriesAreWrittenAsPrometheusReadsThem() {

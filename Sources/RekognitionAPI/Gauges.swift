@@ -7,7 +7,11 @@ enum Gauges {
         let shards = status.collections.flatMap(\.statistics)
         let values: [(String, Int)] = [
             ("facet_ready", status.ready ? 1 : 0),
+            ("facet_complete", status.complete ? 1 : 0),
             ("facet_requests_in_flight", inFlight),
+            ("facet_nodes", status.nodes.count),
+            ("facet_nodes_unavailable", status.nodes.count { $0.isSilent }),
+            ("facet_control_plane_stale", status.controlPlaneStaleness == nil ? 0 : 1),
             ("facet_collections", status.collections.count),
             ("facet_collections_unavailable", status.collections.count { $0.unavailable != nil }),
             ("facet_shards_refusing_writes", shards.count { $0.writesRefused != nil }),

@@ -1,0 +1,170 @@
+import ClusterModel
+import FaceModel
+import Foundation
+
+extension WireEnrolAnswer {
+    init(_ outcome: EnrolOutcome) {
+        self.init()
+        faces = FieldBytes.ids(outcome.faces)
+        lsn = outcome.lsn.value
+    }
+
+    /// `count` faces were enrolled.
+    func domain(count: Int) throws(BodyError) -> EnrolOutcome {
+        let ids = try Fields.ids(faces, "faces", max: count, FaceID.self)
+        guard ids.count == count else { throw BodyError("faces", "\(ids.count) ids of \(count) faces") }
+        return EnrolOutcome(faces: ids, lsn: LogIndex(lsn))
+    }
+}
+
+extension WireDeleteAnswer {
+    init(_ outcome: DeleteOutcome) {
+        self.init()
+        deleted = FieldBytes.ids(outcome.deleted)
+        notFound = FieldBytes.ids(outcome.notFound)
+        lsn = outcome.lsn.value
+    }
+
+    /// `count` faces were to be deleted.
+    func domain(count: Int) throws(BodyError) -> DeleteOutcome {
+        DeleteOutcome(
+            deleted: try Fields.ids(deleted, "deleted", max: count),
+            notFound: try Fields.ids(notFound, "not_found", max: count), lsn: LogIndex(lsn))
+    }
+}
+
+extension WireSearchAnswer {
+    init(_ answer: ShardSearchAnswer) {
+        self.init()
+        scores = FieldBytes.floats(answer.candidates.map(\.score))
+        faces = WireFaces(answer.candidates)
+        facesScored = UInt64(answer.facesScored)
+        lsn = answer.lsn.value
+    }
+
+    /// At most `limit` candidates were asked for.
+    func domain(limit: Int) throws(BodyError) -> ShardSearchAnswer {
+        let ids = try faces.faceIDs("faces", max: limit)
+        guard scores.count == ids.count * 4 else {
+            throw BodyError("scores", "\(scores.count) bytes; \(ids.count) faces have \(ids.count * 4)")
+        }
+        let values = try Fields.floats(scores, "scores")
+        var columns = try FaceColumnsReader(faces, "faces", max: limit)
+        var candidates: [ShardCandidate] = []
+        candidates.reserveCapacity(ids.count)
+        for (index, id) in ids.enumerated() {
+            if index > 0 {
+                let before = Match(face: ids[index - 1], score: values[index - 1])
+                guard Match.precedes(before, Match(face: id, score: values[index])) else {
+                    throw BodyError("scores", "candidate \(index) is out of order")
+                }
+            }
+            let name = try columns.nextName()
+            let face = StoredFace(id: id, externalImageID: name, record: try columns.nextRecord())
+            candidates.append(ShardCandidate(score: values[index], face: face))
+        }
+        try columns.end()
+        return ShardSearchAnswer(
+            candidates: candidates, facesScored: try Fields.count(facesScored, "faces_scored"), lsn: LogIndex(lsn))
+    }
+}
+
+extension WireFacesAnswer {
+    init(_ faces: [StoredFace]) {
+        self.init()
+        self.faces = WireFaces(faces)
+    }
+
+    /// `count` faces were asked for.
+    func domain(count: Int) throws(BodyError) -> [StoredFace] {
+        let stored = try faces.stored("faces", max: count)
+        try FaceOrder.check(stored)
+        return stored
+    }
+}
+
+extension WireVectorAnswer {
+    init(_ vector: RotatedVector?) {
+        self.init()
+        self.vector = vector.map { FieldBytes.floats($0.values) } ?? Data()
+    }
+
+    func domain() throws(BodyError) -> RotatedVector? { vector.isEmpty ? nil : try Fields.vector(vector, "vector") }
+}
+
+extension WireListAnswer {
+    init(_ page: FacePage) {
+        self.init()
+        faces = WireFaces(page.faces)
+        more = page.more
+    }
+
+    /// At most `limit` faces after `after` were asked for.
+    func domain(after: FaceID?, limit: Int) throws(BodyError) -> FacePage {
+        let stored = try faces.stored("faces", max: limit)
+        try FaceOrder.check(stored)
+        if let after, let first = stored.first, first.id <= after {
+            throw BodyError("faces.ids", "the page begins before what was asked")
+        }
+        return FacePage(faces: stored, more: more)
+    }
+}
+
+extension WireStatisticsAnswer {
+    init(_ statistics: ShardStatistics) {
+        self.init()
+        faces = UInt64(statistics.faces)
+        segments = UInt64(statistics.segments)
+        bufferedFaces = UInt64(statistics.bufferedFaces)
+        residentBytes = UInt64(statistics.residentBytes)
+        diskBytes = UInt64(statistics.diskBytes)
+        lsn = statistics.lsn.value
+        if let reason = statistics.writesRefused { writesRefused = FieldBytes.text(reason) }
+    }
+
+    func domain() throws(BodyError) -> ShardStatistics {
+        ShardStatistics(
+            faces: try Fields.count(faces, "faces"), segments: try Fields.count(segments, "segments"),
+            bufferedFaces: try Fields.count(bufferedFaces, "buffered_faces"),
+            residentBytes: try Fields.count(residentBytes, "resident_bytes"),
+            diskBytes: try Fields.count(diskBytes, "disk_bytes"), lsn: LogIndex(lsn),
+            writesRefused: hasWritesRefused ? try Fields.text(writesRefused, "writes_refused") : nil)
+    }
+}
+
+extension WireNodeStatisticsAnswer {
+    init(_ statistics: NodeStatistics) {
+        self.init()
+        version = FieldBytes.text(statistics.version)
+        uptimeSeconds = UInt64(statistics.uptimeSeconds)
+        shards = UInt64(statistics.shards)
+        damagedShards = UInt64(statistics.damagedShards)
+        faces = UInt64(statistics.faces)
+        residentBytes = UInt64(statistics.residentBytes)
+        capacityBytes = UInt64(statistics.capacityBytes)
+        diskFreeBytes = UInt64(statistics.diskFreeBytes)
+        diskTotalBytes = UInt64(statistics.diskTotalBytes)
+    }
+
+    func domain() throws(BodyError) -> NodeStatistics {
+        NodeStatistics(
+            version: try Fields.text(version, "version"),
+            uptimeSeconds: try Fields.count(uptimeSeconds, "uptime_seconds"),
+            shards: try Fields.count(shards, "shards"),
+            damagedShards: try Fields.count(damagedShards, "damaged_shards"),
+            faces: try Fields.count(faces, "faces"),
+            residentBytes: try Fields.count(residentBytes, "resident_bytes"),
+            capacityBytes: try Fields.count(capacityBytes, "capacity_bytes"),
+            diskFreeBytes: try Fields.count(diskFreeBytes, "disk_free_bytes"),
+            diskTotalBytes: try Fields.count(diskTotalBytes, "disk_total_bytes"))
+    }
+}
+
+private enum FaceOrder {
+    /// Throws unless the ids rise.
+    static func check(_ faces: [StoredFace]) throws(BodyError) {
+        for index in faces.indices.dropFirst() where faces[index].id <= faces[index - 1].id {
+            throw BodyError("faces.ids", "face \(index) is out of order")
+        }
+    }
+}

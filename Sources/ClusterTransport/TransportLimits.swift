@@ -1,0 +1,17 @@
+import FaceModel
+
+/// The bounds of the wire that belong to its format (docs/formats/frames.md).
+enum TransportLimits {
+    /// Of a frame's `length`: its header after that field, and its body.
+    static let frameBytesMax = 32 << 20
+    /// The same before the peer has said hello.
+    static let helloBytesMax = 4_096
+    static let remainingMillisecondsMax: UInt64 = 3_600_000
+    static let rootsMax = 4_096
+    static let textBytesMax = 4_096
+    static let landmarksMax = 255
+    static let ledgerLeavesMax = 1_024
+    static let inclusionPathMax = 64
+    /// Of a ledger's private record.
+    static let recordBytesMax = Limits.recordPayloadBytesMax
+}

@@ -1,0 +1,150 @@
+import ClusterModel
+package import FaceModel
+import Logging
+
+/// How shards come and go. A collection's registers are written first and its map is removed last: whatever is cut
+/// short in between is finished by whoever sees it next.
+extension FaceIndex {
+    /// Time that making a collection waits for a node to show that it lives.
+    private static var nodeProbe: Duration { .milliseconds(Limits.statusDeadlineMilliseconds) }
+    /// Time that a deletion, which has already happened for clients, waits for the nodes.
+    private static var dropLimit: Duration { .seconds(5) }
+
+    /// A node for each shard of a new collection.
+    func places(for count: Int) async throws(CoordinatorError) -> [NodeID] {
+        switch settings.placement {
+        case .embedded:
+            return [NodeID](repeating: .embedded, count: count)
+        case .registeredNodes:
+            let registers = try await list(.nodes).compactMap { register -> NodeRegister? in
+                if case .node(let node) = register.value { node } else { nil }
+            }
+            let maps = try await list(.maps).compactMap { register -> CollectionMap? in
+                if case .map(let map) = register.value { map } else { nil }
+            }
+            let answers = await statistics(ofNodes: registers.map(\.node), deadline: .now + Self.nodeProbe)
+            let living = registers.filter { if case .success? = answers[$0.node] { true } else { false } }
+            guard let places = ShardPlacement.nodes(for: count, among: living, maps: maps) else { throw .noNodes }
+            return places
+        }
+    }
+
+    /// Makes the shards of a collection just registered, or takes the registers back. Somebody else may have finished
+    /// it meanwhile, and even enrolled into it: then it stays.
+    func finishCreation(
+        of collection: CollectionRegister, _ map: CollectionMap, _ revision: Revision, _ scope: CallScope
+    ) async throws(CoordinatorError) {
+        do throws(CoordinatorError) {
+            // From what was just written: a mirror may not show it yet.
+            _ = try await makeShards(of: handle(collection, map, revision: revision), scope)
+        } catch {
+            // The put changes nothing: it makes the deletion depend on the map being as it was.
+            let outcome = try await commit([
+                .delete(.collection(collection.tenant, collection.name), expecting: revision),
+                .put(.map(map), expecting: revision),
+            ])
+            guard case .committed(let withdrawn) = outcome else { return }
+            _ = try await finishDeletion(map, revision: withdrawn, scope)
+            throw error
+        }
+    }
+
+    /// Removes the collection and all its faces. For clients it is gone when its register is, which is first. Files on
+    /// nodes that cannot be reached now go when they can: until then the map stays, and `finishDeletions` tries again.
+    package func deleteCollection(
+        _ name: CollectionName, in context: CallContext
+    ) async throws(CoordinatorError) {
+        guard let register = try await readOrReadFresh(.collection(context.tenant, name)),
+            case .collection(let collection) = register.value
+        else { throw .collectionNotFound(name) }
+        let outcome = try await commit([
+            .delete(.collection(context.tenant, name), expecting: register.revision)
+        ])
+        guard case .committed = outcome else { throw .collectionNotFound(name) }
+        guard let map = try await readFresh(.map(collection.uid)), case .map(let value) = map.value else { return }
+        _ = try await finishDeletion(value, revision: map.revision, context.scope)
+    }
+
+    /// Removes what deletions left behind; to be called now and then. Returns how many maps are left because a node
+    /// did not answer.
+    @discardableResult package func finishDeletions() async throws(CoordinatorError) -> Int {
+        // Maps first: both registers of a collection are written at once, so a map without a collection that is read
+        // later is what a deletion left.
+        let maps = try await list(.maps)
+        let living = Set(
+            try await list(.allCollections).compactMap { register -> CollectionUID? in
+                if case .collection(let collection) = register.value { collection.uid } else { nil }
+            })
+        var left = 0
+        for register in maps {
+            guard case .map(let map) = register.value, !living.contains(map.collection) else { continue }
+            if try await !finishDeletion(map, revision: register.revision, ownScope(Self.dropLimit)) { left += 1 }
+        }
+        return left
+    }
+
+    /// True when the shards are gone everywhere and the map with them; a map that changed meanwhile stays.
+    private func finishDeletion(
+        _ map: CollectionMap, revision: Revision, _ scope: CallScope
+    ) async throws(CoordinatorError) -> Bool {
+        cache.forget(map.collection)
+        guard await drop(map, scope) else { return false }
+        let outcome = try await commit([.delete(.map(map.collection), expecting: revision)])
+        if case .committed = outcome { return true }
+        return false
+    }
+
+    /// Removes the files of every shard; false when a node did not do so.
+    func drop(_ map: CollectionMap, _ scope: CallScope) async -> Bool {
+        let scope = scope.within(Self.dropLimit)
+        let left = await withTaskGroup(of: MissingShard?.self) { group in
+            for shard in map.shards { group.addTask { await self.drop(shard, scope) } }
+            return await group.reduce(into: [MissingShard]()) { if let missing = $1 { $0.append(missing) } }
+        }
+        for missing in left {
+            log.warning(
+                "a deleted collection's shard is still on its node",
+                metadata: [
+                    "request": "\(scope.request)", "collection": "\(map.collection)", "shard": "\(missing.shard)",
+                    "node": "\(missing.node)", "reason": "\(missing.reason.sentence)",
+                ])
+        }
+        return left.isEmpty
+    }
+
+    /// Nil when the shard is gone from its node.
+    private func drop(_ shard: CollectionMap.Shard, _ scope: CallScope) async -> MissingShard? {
+        do throws(ShardError) {
+            try await shards.drop(scope.call(shard))
+            return nil
+        } catch {
+            return MissingShard(shard: shard.id, node: shard.node, reason: error)
+        }
+    }
+
+    /// What each node says of itself, all asked at once.
+    func statistics(
+        ofNodes nodes: [NodeID], deadline: ContinuousClock.Instant
+    ) async -> [NodeID: Result<NodeStatistics, NodeError>] {
+        await withTaskGroup(of: NodeAnswer.self) { group in
+            for node in nodes {
+                group.addTask { await self.statistics(ofNode: node, deadline: deadline) }
+            }
+            return await group.reduce(into: [:]) { $0[$1.node] = $1.statistics }
+        }
+    }
+
+    private func statistics(ofNode node: NodeID, deadline: ContinuousClock.Instant) async -> NodeAnswer {
+        do throws(NodeError) {
+            let statistics = try await shards.statistics(ofNode: node, deadline: deadline)
+            return NodeAnswer(node: node, statistics: .success(statistics))
+        } catch {
+            return NodeAnswer(node: node, statistics: .failure(error))
+        }
+    }
+}
+
+private struct NodeAnswer: Sendable {
+    var node: NodeID
+    var statistics: Result<NodeStatistics, NodeError>
+}

@@ -1,0 +1,115 @@
+import ClusterModel
+import FaceModel
+import Logging
+
+/// What came of asking a collection's shards, and the map they were asked at.
+struct Gathering<Gathered: ShardGathering>: Sendable {
+    var outcome: ShardFanout<Gathered>.Outcome
+    var map: CollectionMap
+    /// How many shards were asked.
+    var asked: Int
+
+    /// What was gathered, whole or not.
+    var gathered: Gathered? {
+        switch outcome {
+        case .complete(let gathered), .partial(let gathered, _): gathered
+        case .failed: nil
+        }
+    }
+
+    var missing: [MissingShard] {
+        switch outcome {
+        case .complete: []
+        case .partial(_, let missing), .failed(let missing): missing
+        }
+    }
+}
+
+/// Each shard's own answer, in no particular order.
+struct ShardAnswers<Answer: Sendable>: ShardGathering {
+    private(set) var answers: [Answer] = []
+    mutating func add(_ answer: Answer, from shard: CollectionMap.Shard) { answers.append(answer) }
+}
+
+extension FaceIndex {
+    /// Asks the shards of the collection in parallel, opening those that a node has not opened yet, and following the
+    /// map where it changes. Ends at the scope's deadline. Every shard that gave no answer is counted and logged here,
+    /// once, unless `quiet`: what is asked every second says so on its own screen.
+    func gather<Gathered: ShardGathering>(
+        _ empty: Gathered, from handle: CollectionHandle, _ scope: CallScope,
+        choosing: @escaping @Sendable (CollectionMap) -> [CollectionMap.Shard] = { $0.shards }, quiet: Bool = false,
+        ask: @escaping @Sendable (CollectionMap.Shard, ShardCall) async throws(ShardError) -> Gathered.Answer
+    ) async -> Gathering<Gathered> {
+        let driver = FanoutDriver<Gathered>(
+            deadline: scope.deadline,
+            ask: { (shard) async throws(ShardError) in try await ask(shard, scope.call(shard)) },
+            open: { (shard) async throws(ShardError) in
+                try await self.shards.open(handle.descriptor(of: shard), .existing, scope.call(shard))
+            },
+            readMap: { await self.newestMap(of: handle, scope) })
+        let (outcome, map, asked) = await driver.run(
+            ShardFanout(handle.map, into: empty, choosing: choosing))
+        let gathering = Gathering(outcome: outcome, map: map, asked: asked)
+        for missing in gathering.missing where !quiet { report(missing, handle, scope) }
+        return gathering
+    }
+
+    /// The same where nothing less than every shard asked will do.
+    func complete<Gathered: ShardGathering>(
+        _ empty: Gathered, from handle: CollectionHandle, _ scope: CallScope,
+        ask: @escaping @Sendable (CollectionMap.Shard, ShardCall) async throws(ShardError) -> Gathered.Answer
+    ) async throws(CoordinatorError) -> Gathered {
+        let gathering = await gather(empty, from: handle, scope, ask: ask)
+        if case .complete(let gathered) = gathering.outcome { return gathered }
+        throw await incomplete(gathering, handle)
+    }
+
+    /// The error for what is missing: unless the collection is, which explains it.
+    func incomplete<Gathered>(
+        _ gathering: Gathering<Gathered>, _ handle: CollectionHandle, writing: Bool = false
+    ) async -> CoordinatorError {
+        if await isGone(handle.collection) { return .collectionNotFound(handle.collection.name) }
+        let (asked, missing) = (gathering.asked, gathering.missing)
+        return writing
+            ? .incompleteWrite(asked: asked, written: asked - missing.count, missing: missing)
+            : .incomplete(asked: asked, answered: asked - missing.count, missing: missing)
+    }
+
+    private func isGone(_ collection: CollectionRegister) async -> Bool {
+        do throws(CoordinatorError) {
+            let register = try await readFresh(.collection(collection.tenant, collection.name))
+            guard case .collection(let now)? = register?.value else { return true }
+            return now.uid != collection.uid
+        } catch {
+            // The missing shards are the better explanation.
+            return false
+        }
+    }
+
+    /// Nil when the map is gone or cannot be read or used.
+    private func newestMap(of handle: CollectionHandle, _ scope: CallScope) async -> CollectionMap? {
+        do throws(CoordinatorError) {
+            guard case .map(let map)? = try await readFresh(.map(handle.collection.uid))?.value else { return nil }
+            return map.anchorCount == handle.secrets.anchors.count ? map : nil
+        } catch {
+            log.warning(
+                "a collection's map cannot be read again",
+                metadata: [
+                    "request": "\(scope.request)", "collection": "\(handle.collection.uid)", "error": "\(error)",
+                ]
+            )
+            return nil
+        }
+    }
+
+    private func report(_ missing: MissingShard, _ handle: CollectionHandle, _ scope: CallScope) {
+        measures.shardMissing(missing.reason)
+        log.warning(
+            "a shard gave no answer",
+            metadata: [
+                "request": "\(scope.request)", "tenant": "\(handle.collection.tenant)",
+                "collection": "\(handle.collection.uid)", "shard": "\(missing.shard)", "node": "\(missing.node)",
+                "reason": "\(missing.reason.sentence)",
+            ])
+    }
+}

@@ -1,0 +1,34 @@
+import Foundation
+
+/// What every server that answers clients can be told, embedded or in a cluster.
+package struct ServiceSettings: Equatable, Sendable {
+    package var region = "us-east-1"
+    package var extractorExecutable: String?
+    package var models = ".runtime/models/sface"
+    package var runtimeLibrary = ".runtime/lib/libonnxruntime.so"
+    package var extractorProcesses = 1
+    package var searchThreads = max(1, ProcessInfo.processInfo.activeProcessorCount)
+    package var logLevel = "info"
+
+    package static let logLevels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
+    static let keys = ["region", "extractor", "search", "log"]
+
+    init() {}
+
+    /// Takes its keys out of the file's top section.
+    init(_ top: inout ConfigurationSection) throws(ConfigurationError) {
+        region = try top.text("region") ?? region
+        var extractor = try top.section("extractor")
+        extractorExecutable = try extractor.text("executable") ?? extractorExecutable
+        models = try extractor.text("models") ?? models
+        runtimeLibrary = try extractor.text("library") ?? runtimeLibrary
+        extractorProcesses = try extractor.integer("processes", in: 1...64) ?? extractorProcesses
+        try extractor.finish(allowed: ["executable", "models", "library", "processes"])
+        var search = try top.section("search")
+        searchThreads = try search.integer("threads", in: 1...256) ?? searchThreads
+        try search.finish(allowed: ["threads"])
+        var log = try top.section("log")
+        logLevel = try log.text("level", oneOf: Self.logLevels) ?? logLevel
+        try log.finish(allowed: ["level"])
+    }
+}

@@ -1,0 +1,248 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import Logging
+import StorageIO
+import Synchronization
+
+/// Which shards a node has open, and how they come and go.
+///
+/// A shard that is being opened or removed makes others who ask for the same wait; different shards do not wait for
+/// each other beyond the number of openings at a time. What was begun goes on when its caller's deadline passes.
+final class ShardShelf: Sendable {
+    private enum Slot {
+        case open(ShardReplica)
+        case damaged(reason: String)
+        /// It is opened or removed just now; those who wait are told how that ended.
+        case changing([Promise<ChangeEnd>])
+    }
+
+    private enum ChangeEnd: Sendable {
+        case opened
+        case removed
+        case failed(ShardError)
+    }
+
+    /// What to do about a shard: nothing, wait for a change, or begin one and wait for that.
+    private enum Step {
+        case isOpen(ShardReplica)
+        case isDamaged(reason: String)
+        case wait(Promise<ChangeEnd>)
+        case begin(Promise<ChangeEnd>, with: ShardReplica?)
+    }
+
+    private struct State {
+        var slots: [ShardID: Slot] = [:]
+        var stopping = false
+    }
+
+    struct Census {
+        var open = 0
+        var damaged = 0
+        var faces = 0
+    }
+
+    let budget: MemoryBudget
+    private let directory: String
+    private let files: any FileSystem
+    private let state = Mutex(State())
+    /// Opening reads whole files and removing may take as long; neither may hold up the cooperative pool.
+    private let changes: OperationQueue = {
+        let queue = OperationQueue()
+        queue.maxConcurrentOperationCount = max(1, ProcessInfo.processInfo.activeProcessorCount)
+        return queue
+    }()
+    private let log = Logger(label: "facet.node")
+
+    init(directory: String, files: any FileSystem, capacityBytes: Int) {
+        self.directory = directory
+        self.files = files
+        budget = MemoryBudget(capacityBytes: capacityBytes)
+        do throws(FileError) {
+            try ShardFolder.sweep(directory, on: files)
+        } catch {
+            log.warning("what removed shards left cannot be removed", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    func replica(_ shard: ShardID) throws(ShardError) -> ShardReplica {
+        switch state.withLock({ $0.slots[shard] }) {
+        case .open(let replica): return replica
+        case .damaged(let reason): throw .damaged(shard, reason: reason)
+        case .changing, nil: throw .unknownShard(shard)
+        }
+    }
+
+    func open(
+        _ descriptor: ShardDescriptor, _ mode: OpenMode, until deadline: ContinuousClock.Instant
+    ) async throws(ShardError) {
+        let shard = descriptor.shard
+        while true {
+            let promise: Promise<ChangeEnd>
+            switch try openingStep(shard) {
+            case .isOpen(let replica): return try replica.requireSame(descriptor, mode)
+            case .isDamaged(let reason): throw .damaged(shard, reason: reason)
+            case .wait(let other): promise = other
+            case .begin(let own, _):
+                promise = own
+                changes.addOperation { [self] in beginOpening(descriptor, mode) }
+            }
+            switch await promise.value(until: deadline) {
+            case .opened?, .removed?: continue
+            case .failed(let error)?: throw error
+            case nil: throw .deadlineExceeded(shard)
+            }
+        }
+    }
+
+    func drop(_ shard: ShardID, until deadline: ContinuousClock.Instant) async throws(ShardError) {
+        while true {
+            let (promise, isOwn): (Promise<ChangeEnd>, Bool)
+            switch droppingStep(shard) {
+            case .begin(let own, let replica):
+                (promise, isOwn) = (own, true)
+                if let replica {
+                    replica.stop(.dropped) { [self] in changes.addOperation { [self] in remove(shard) } }
+                } else {
+                    changes.addOperation { [self] in remove(shard) }
+                }
+            case .wait(let other): (promise, isOwn) = (other, false)
+            case .isOpen, .isDamaged: preconditionFailure("a removal begins whatever there is")
+            }
+            switch await promise.value(until: deadline) {
+            case .removed?: return
+            case .failed(let error)? where isOwn: throw error
+            case .opened?, .failed?: continue
+            case nil: throw .deadlineExceeded(shard)
+            }
+        }
+    }
+
+    /// Lets what was begun end, and closes every replica.
+    func stop() async {
+        let changing = state.withLock { state in
+            state.stopping = true
+            return state.slots.compactMap { shard, slot -> Promise<ChangeEnd>? in
+                guard case .changing(let waiting) = slot else { return nil }
+                let promise = Promise<ChangeEnd>()
+                state.slots[shard] = .changing(waiting + [promise])
+                return promise
+            }
+        }
+        for promise in changing { _ = await promise.value() }
+        let replicas = state.withLock { state in
+            state.slots.values.compactMap { slot -> ShardReplica? in
+                if case .open(let replica) = slot { replica } else { nil }
+            }
+        }
+        for replica in replicas {
+            await withCheckedContinuation { continuation in replica.stop(.nodeStops) { continuation.resume() } }
+        }
+    }
+
+    func census() -> Census {
+        let slots = state.withLock { Array($0.slots.values) }
+        var census = Census()
+        for slot in slots {
+            switch slot {
+            case .open(let replica) where replica.isDamaged: census.damaged += 1
+            case .open(let replica):
+                census.open += 1
+                census.faces += replica.faces
+            case .damaged: census.damaged += 1
+            case .changing: break
+            }
+        }
+        return census
+    }
+
+    private func openingStep(_ shard: ShardID) throws(ShardError) -> Step {
+        let step = state.withLock { state -> Step? in
+            switch state.slots[shard] {
+            case .open(let replica): return .isOpen(replica)
+            case .damaged(let reason): return .isDamaged(reason: reason)
+            case .changing(let waiting): return .wait(Self.join(shard, waiting, &state))
+            case nil: return state.stopping ? nil : .begin(Self.join(shard, [], &state), with: nil)
+            }
+        }
+        guard let step else { throw ReplicaEnd.nodeStops.error(shard) }
+        return step
+    }
+
+    private func droppingStep(_ shard: ShardID) -> Step {
+        state.withLock { state in
+            switch state.slots[shard] {
+            case .changing(let waiting): return .wait(Self.join(shard, waiting, &state))
+            case .open(let replica): return .begin(Self.join(shard, [], &state), with: replica)
+            case .damaged, nil: return .begin(Self.join(shard, [], &state), with: nil)
+            }
+        }
+    }
+
+    private static func join(
+        _ shard: ShardID, _ waiting: [Promise<ChangeEnd>], _ state: inout State
+    ) -> Promise<ChangeEnd> {
+        let promise = Promise<ChangeEnd>()
+        state.slots[shard] = .changing(waiting + [promise])
+        return promise
+    }
+
+    private func beginOpening(_ descriptor: ShardDescriptor, _ mode: OpenMode) {
+        let shard = descriptor.shard
+        do throws(ReplicaError) {
+            let folder = ShardFolder(of: shard, in: directory, on: files)
+            end(shard, .opened, .open(try ShardReplica(descriptor, mode, in: folder, budget: budget)))
+        } catch {
+            log.error("a shard cannot be opened", metadata: ["shard": "\(shard)", "reason": "\(error.text)"])
+            end(shard, .failed(error.openingError(shard)), error.isDamage ? .damaged(reason: error.text) : nil)
+        }
+    }
+
+    private func remove(_ shard: ShardID) {
+        do throws(FileError) {
+            try ShardFolder(of: shard, in: directory, on: files).remove()
+            end(shard, .removed, nil)
+        } catch {
+            log.error("a shard cannot be removed", metadata: ["shard": "\(shard)", "reason": "\(error)"])
+            end(shard, .failed(.stopped(shard, reason: "its files cannot be removed: \(error)")), nil)
+        }
+    }
+
+    private func end(_ shard: ShardID, _ end: ChangeEnd, _ slot: Slot?) {
+        let waiting = state.withLock { state in
+            guard case .changing(let waiting)? = state.slots[shard] else {
+                preconditionFailure("the end of a change that never began")
+            }
+            state.slots[shard] = slot
+            return waiting
+        }
+        for promise in waiting { promise.settle(end) }
+    }
+}
+
+extension ReplicaError {
+    fileprivate func openingError(_ shard: ShardID) -> ShardError {
+        if case .otherRoots(let owned) = self {
+            .wrongOwner(shard, owned: owned)
+        } else {
+            .damaged(shard, reason: text)
+        }
+    }
+}
+
+extension ShardReplica {
+    /// Whether files opened for one descriptor are right for another; roots are the shard's own once it is made.
+    fileprivate func requireSame(_ other: ShardDescriptor, _ mode: OpenMode) throws(ShardError) {
+        let same =
+            descriptor.tenant == other.tenant && descriptor.collection == other.collection
+            && descriptor.dimension == other.dimension && descriptor.modelVersion == other.modelVersion
+            && descriptor.idKey == other.idKey
+        guard same else {
+            throw .damaged(
+                descriptor.shard, reason: "it is open as a shard of another collection, dimension, model or key")
+        }
+        guard mode == .existing || other.roots.sorted() == roots else {
+            throw .wrongOwner(descriptor.shard, owned: roots)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import ClusterModel
+import ClusterTransport
+import ControlPlane
+import Coordinator
+import FaceModel
+import KeyHierarchy
+import Logging
+import Metrics
+import ServiceConfiguration
+import ServiceLifecycle
+import ShardEngine
+import StorageIO
+import Telemetry
+
+/// One coordinator of a cluster: the same service over other processes' shards and ledger.
+struct ClusterServer {
+    /// Between two looks for collections whose deletion some node has yet to finish.
+    private static let sweepInterval = Duration.seconds(30)
+    /// How long a start waits for nodes to open their shards; what is not open then is opened when it is asked.
+    private static let openLimit = Duration.seconds(5)
+
+    /// A node that is back must not be refused for long because it was away.
+    private static let transport: TransportSettings = {
+        var settings = TransportSettings()
+        settings.backoffMax = .milliseconds(500)
+        return settings
+    }()
+
+    private let configuration: ClusterConfiguration
+    private let coordinator: ClusterConfiguration.Coordinator
+
+    init(_ configuration: ClusterConfiguration, _ coordinator: ClusterConfiguration.Coordinator) {
+        self.configuration = configuration
+        self.coordinator = coordinator
+    }
+
+    func run() async throws {
+        let metrics = MetricsRegistry()
+        MetricsSystem.bootstrap(metrics)
+        let masterKey = try masterKey()
+        let identity = try identity()
+        let registers = try await openRegisters()
+        let connections = NodeConnections(identity: identity, settings: Self.transport) {
+            await registers.address(of: $0)
+        }
+        let service = ClientService(
+            settings: configuration.service, metrics: metrics, host: coordinator.listen.host,
+            port: coordinator.listen.port, deadline: .seconds(configuration.deadlineSeconds), openLimit: Self.openLimit)
+        let extractor = try await service.startExtractor()
+        let index = FaceIndex(
+            controlPlane: registers.mirror, shards: RemoteShards(connections),
+            ledger: RemoteLedger(connections) { await registers.ledgerKeeper() }, extractor: extractor,
+            masterKey: masterKey,
+            settings: CoordinatorSettings(
+                placement: .registeredNodes, shardsPerCollection: configuration.shardsPerCollection,
+                controlPlaneStaleness: { registers.mirror.staleness.map { "\($0)" } }),
+            now: Timestamp.now)
+        try await service.serve(
+            index, keys: RegisterKeyDirectory(controlPlane: registers.mirror, masterKey: masterKey),
+            beside: [DeletionSweep(index: index, interval: Self.sweepInterval)])
+        await extractor.stop()
+        connections.shut()
+        try await registers.stop()
+    }
+
+    private func masterKey() throws(ServerError) -> MasterKey {
+        do throws(DataDirectoryError) {
+            return try DataDirectory.readKey(configuration.keyFile, on: POSIXFileSystem())
+        } catch {
+            throw .cannotStart("the cluster's key file \(configuration.keyFile): \(error)")
+        }
+    }
+
+    private func identity() throws(ServerError) -> TLSIdentity {
+        do throws(TransportError) {
+            return try TLSIdentity(configuration.tlsFiles(of: coordinator.name), now: Timestamp.now())
+        } catch {
+            throw .cannotStart("\(error)")
+        }
+    }
+
+    private func openRegisters() async throws(ServerError) -> ClusterRegisters {
+        do throws(ControlPlaneError) {
+            return try await ClusterRegisters.open(configuration, as: coordinator.name)
+        } catch {
+            throw .cannotStart("the control plane cannot be used: \(error)")
+        }
+    }
+}
+
+/// Finishes, now and then, deletions that a node was not there for.
+struct DeletionSweep: Service {
+    let index: FaceIndex
+    let interval: Duration
+    private let log = Logger(label: "facet.coordinator")
+
+    init(index: FaceIndex, interval: Duration) {
+        self.index = index
+        self.interval = interval
+    }
+
+    func run() async {
+        await cancelWhenGracefulShutdown {
+            // A sleep that is cancelled ends the loop: the process stops, and nothing failed.
+            while (try? await Task.sleep(for: interval)) != nil { await sweep() }
+        }
+    }
+
+    private func sweep() async {
+        do throws(CoordinatorError) {
+            try await index.finishDeletions()
+        } catch {
+            log.warning("deletions cannot be finished now", metadata: ["reason": "\(error)"])
+        }
+    }
+}

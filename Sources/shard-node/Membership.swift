@@ -1,0 +1,69 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import Logging
+import ServiceConfiguration
+
+/// What a node says of itself in the control plane, and what it learns of its cluster there.
+struct Membership {
+    /// Between two attempts to reach the control plane at the start.
+    private static let patience = Duration.seconds(1)
+
+    let controlPlane: any ControlPlane
+    let node: ClusterConfiguration.Node
+    let log: Logger
+
+    /// Writes the node's register and returns the cluster's; waits until the control plane answers.
+    func join() async throws -> ClusterRegister {
+        var generator = SystemRandomNumberGenerator()
+        while true {
+            do throws(ControlPlaneError) {
+                let cluster = try await controlPlane.cluster(makingWith: &generator)
+                if try await register() { return cluster }
+            } catch {
+                log.warning("waiting for the control plane", metadata: ["reason": "\(error)"])
+                try await Task.sleep(for: Self.patience)
+            }
+        }
+    }
+
+    /// Makes this node the keeper of the ledger, for good; refused when another node is.
+    func claimLedger() async throws {
+        guard let register = try await controlPlane.read(.cluster), case .cluster(var cluster) = register.value else {
+            throw NodeStartError(reason: "the cluster's register is gone from the control plane")
+        }
+        switch cluster.ledger {
+        case node.id?: return
+        case let other?:
+            throw NodeStartError(
+                reason: "the ledger is kept by node \(other), not by \(node.id): take 'ledger: true' from this node's "
+                    + "entry and give it to that node's")
+        case nil:
+            cluster.ledger = node.id
+            let outcome = try await controlPlane.commit(
+                RegisterTransaction([.put(.cluster(cluster), expecting: register.revision)]))
+            if case .conflict = outcome { try await claimLedger() }
+        }
+    }
+
+    /// A ledger that this node was known to keep must not begin again from nothing.
+    func requireLedger(begun: Bool, directory: String, keeper: NodeID?) throws(NodeStartError) {
+        guard keeper == node.id, !begun else { return }
+        throw NodeStartError(
+            reason: "this node keeps the cluster's ledger, but there is none in \(directory): is the disk mounted? An "
+                + "empty ledger would hide every search ever made, so none is begun")
+    }
+
+    static func now() -> Timestamp { Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) }
+
+    /// False when another process of the same name wrote at the same time.
+    private func register() async throws(ControlPlaneError) -> Bool {
+        let value = NodeRegister(
+            node: node.id, address: node.address, zone: node.zone, capacityBytes: node.memoryBytes, started: Self.now())
+        let found = try await controlPlane.read(.node(node.id))
+        let outcome = try await controlPlane.commit(
+            RegisterTransaction([.put(.node(value), expecting: found?.revision ?? .absent)]))
+        if case .committed = outcome { return true }
+        return false
+    }
+}

@@ -1,0 +1,128 @@
+import AuditLedger
+import ClusterModel
+import ClusterTransport
+import ControlPlane
+import FaceModel
+import Foundation
+import KeyHierarchy
+import Logging
+import Metrics
+import ServiceConfiguration
+import ServiceLifecycle
+import ShardEngine
+import StorageIO
+import Telemetry
+
+/// One node: its shards, the ledger where it keeps it, and what the others and the operator see of it.
+struct NodeProcess {
+    private let configuration: ClusterConfiguration
+    private let node: ClusterConfiguration.Node
+    private let files = POSIXFileSystem()
+    private let log = Logger(label: "facet")
+
+    init(_ configuration: ClusterConfiguration, _ node: ClusterConfiguration.Node) {
+        self.configuration = configuration
+        self.node = node
+    }
+
+    func run() async throws {
+        let metrics = MetricsRegistry()
+        MetricsSystem.bootstrap(metrics)
+        let data = DataDirectory(path: node.data, files: files)
+        let lock = try prepare(data)
+        defer { withExtendedLifetime(lock) {} }
+        let identity = try identity()
+        let controlPlane = try openControlPlane()
+        let membership = Membership(controlPlane: controlPlane, node: node, log: log)
+        let cluster = try await membership.join()
+        let ledger = try await node.ledger ? openLedger(data, cluster, membership) : nil
+        // What a node asks of the control plane it has asked by now.
+        try await controlPlane.shutdown()
+        let shards = ShardNode(
+            directory: data.shards, files: files,
+            pool: ScanPool(threads: configuration.service.searchThreads), capacityBytes: node.memoryBytes)
+        try await serve(shards, ledger, identity, metrics)
+        // In this order: no request runs any more, so nothing is written behind a closed file.
+        await shards.stop()
+        await ledger?.stop()
+    }
+
+    private func serve(
+        _ shards: ShardNode, _ ledger: LedgerReplica?, _ identity: TLSIdentity, _ metrics: MetricsRegistry
+    ) async throws {
+        let server = NodeServer(shards: shards, ledger: ledger, identity: identity)
+        let watch = NodeWatch(node: node.id, shards: shards, ledger: ledger)
+        let monitor = MonitorServer(
+            metrics: metrics, gauges: { await watch.gauges() }, problems: { await watch.problems() })
+        let (log, listen) = (log, node.listen)
+        let service = TransportService(server: server, address: listen) { bound in
+            log.notice("facet: listening on \(bound)", metadata: ["node": "\(identity.identity.name)"])
+        }
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(service: service),
+                    .init(
+                        service: monitor.application(
+                            host: node.monitor.host, port: node.monitor.port, logger: LogOutput.quiet("facet.http"))),
+                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: LogOutput.quiet("facet.lifecycle")))
+        do {
+            try await group.run()
+        } catch {
+            throw NodeStartError(reason: "cannot serve on \(listen) or \(node.monitor): \(error)")
+        }
+    }
+
+    private func prepare(_ data: DataDirectory) throws(NodeStartError) -> FileLock {
+        do throws(DataDirectoryError) {
+            try data.prepare()
+            return try data.lock()
+        } catch {
+            throw NodeStartError(reason: error.description)
+        }
+    }
+
+    private func identity() throws(NodeStartError) -> TLSIdentity {
+        do throws(TransportError) {
+            return try TLSIdentity(configuration.tlsFiles(of: node.id), now: Membership.now())
+        } catch {
+            throw NodeStartError(reason: "\(error)")
+        }
+    }
+
+    private func openControlPlane() throws(NodeStartError) -> EtcdControlPlane {
+        do throws(ControlPlaneError) {
+            return try EtcdControlPlane(configuration.etcd(as: node.id))
+        } catch {
+            throw NodeStartError(reason: "the control plane cannot be used: \(error)")
+        }
+    }
+
+    /// The ledger is begun before it is claimed: a claim always stands for files.
+    private func openLedger(
+        _ data: DataDirectory, _ cluster: ClusterRegister, _ membership: Membership
+    ) async throws -> LedgerReplica {
+        let recordKey = try ledgerKey(data) { (begun) throws(NodeStartError) in
+            try membership.requireLedger(begun: begun, directory: data.ledger, keeper: cluster.ledger)
+        }
+        let ledger = LedgerReplica(
+            LedgerSettings(
+                directory: data.ledger, cluster: cluster.id, signingKeyPath: data.ledgerKey, recordKey: recordKey),
+            on: files)
+        try await membership.claimLedger()
+        return ledger
+    }
+
+    private func ledgerKey(
+        _ data: DataDirectory, after check: (_ begun: Bool) throws(NodeStartError) -> Void
+    ) throws(NodeStartError) -> [UInt8] {
+        do {
+            try check(try data.hasLedger())
+            return try data.masterKey().ledgerRecordKey
+        } catch let error as DataDirectoryError {
+            throw NodeStartError(reason: error.description)
+        } catch {
+            throw error as? NodeStartError ?? NodeStartError(reason: "\(error)")
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import AuditLedger
+import ClusterModel
+import FaceModel
+import ShardEngine
+
+/// What an operator's monitor sees of a node.
+struct NodeWatch: Sendable {
+    let node: NodeID
+    let shards: ShardNode
+    let ledger: LedgerReplica?
+
+    /// Prometheus text; names in docs/metrics.md.
+    func gauges() async -> String {
+        var values: [(String, Int)] = []
+        if let statistics = await statistics() {
+            values += [
+                ("facet_node_shards", statistics.shards), ("facet_node_shards_damaged", statistics.damagedShards),
+                ("facet_faces", statistics.faces), ("facet_node_resident_bytes", statistics.residentBytes),
+                ("facet_node_capacity_bytes", statistics.capacityBytes),
+                ("facet_node_disk_free_bytes", statistics.diskFreeBytes),
+                ("facet_node_disk_total_bytes", statistics.diskTotalBytes),
+                ("facet_node_uptime_seconds", statistics.uptimeSeconds),
+            ]
+        }
+        if let status = await ledgerStatus() {
+            values += [
+                ("facet_ledger_leaves", Int(clamping: status.treeSize)),
+                ("facet_ledger_refusing", status.refusing == nil ? 0 : 1),
+            ]
+        }
+        return values.map { "# TYPE \($0) gauge\n\($0) \($1)\n" }.joined()
+    }
+
+    func problems() async -> [String] {
+        var problems: [String] = []
+        if let statistics = await statistics(), statistics.damagedShards > 0 {
+            problems.append("\(statistics.damagedShards) of \(statistics.shards) shards are damaged")
+        }
+        if let status = await ledgerStatus(), status.refusing != nil { problems.append("the ledger takes no entries") }
+        return problems
+    }
+
+    private func statistics() async -> NodeStatistics? {
+        try? await shards.statistics(ofNode: node, deadline: .now + .seconds(1))
+    }
+
+    private func ledgerStatus() async -> LedgerStatus? {
+        let nobody = RequestID(Bits128(high: 0, low: 0))
+        return try? await ledger?.status(LedgerCall(deadline: .now + .seconds(1), request: nobody))
+    }
+}

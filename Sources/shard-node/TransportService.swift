@@ -1,0 +1,19 @@
+import ClusterModel
+import ClusterTransport
+import ServiceLifecycle
+
+/// A node's server for as long as its process runs.
+struct TransportService: Service {
+    /// What requests that run get when the process is told to stop.
+    private static let grace = Duration.seconds(10)
+
+    let server: NodeServer
+    let address: NodeAddress
+    let ready: @Sendable (NodeAddress) -> Void
+
+    func run() async throws {
+        ready(try await server.start(at: address))
+        try? await gracefulShutdown()
+        await server.stop(grace: Self.grace)
+    }
+}

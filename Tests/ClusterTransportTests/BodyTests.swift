@@ -1,0 +1,202 @@
+import FaceModel
+import Foundation
+import NIOCore
+import SwiftProtobuf
+import Testing
+
+@testable import AuditLedger
+@testable import ClusterModel
+@testable import ClusterTransport
+
+/// Domain values to bytes and back.
+@Suite struct BodyTests {
+    static let seeds: [UInt64] = Array(1...20)
+    private let node = NodeID.embedded
+
+    /// The message as the other end reads it: through bytes.
+    private func sent<Sent: Message>(_ message: Sent) throws -> Sent {
+        var frame = try #require(message.frame(.request, id: 1))
+        frame.moveReaderIndex(forwardBy: FrameHeader.bytes)
+        return try Sent(body: frame)
+    }
+
+    private func wire(_ call: ShardCall) throws -> WireShardCall { try #require(WireShardCall(call, now: .now)) }
+
+    private func request(
+        _ method: ClusterTransport.Method, _ message: some Message
+    ) throws -> (ShardRequest, ShardCall) {
+        var frame = try #require(message.frame(.request, id: 1))
+        frame.moveReaderIndex(forwardBy: FrameHeader.bytes)
+        return try RequestRunner.shardRequest(method, frame, node: node)
+    }
+
+    @Test(arguments: seeds) func calls(seed: UInt64) throws {
+        var arbitrary = Arbitrary(seed: seed)
+        let call = arbitrary.call(node)
+        let now = ContinuousClock.now
+        let message = try #require(WireShardCall(call, now: now))
+        let read = try sent(message).domain(node: node, now: now)
+        #expect(read.shard == call.shard && read.roots == call.roots && read.request == call.request)
+        let late = read.deadline.duration(to: call.deadline)
+        #expect(.zero <= late && late < .milliseconds(1))
+    }
+
+    @Test func aDeadlineIsWhatRemainsOfIt() {
+        let now = ContinuousClock.now
+        #expect(FieldBytes.remaining(until: now, now: now) == nil)
+        #expect(FieldBytes.remaining(until: now - .seconds(1), now: now) == nil)
+        #expect(FieldBytes.remaining(until: now + .nanoseconds(1), now: now) == 1)
+        #expect(FieldBytes.remaining(until: now + .milliseconds(1_500), now: now) == 1_500)
+        #expect(FieldBytes.remaining(until: now + .seconds(1 << 40), now: now) == 3_600_000)
+    }
+
+    @Test(arguments: seeds) func enrolments(seed: UInt64) throws {
+        var arbitrary = Arbitrary(seed: seed)
+        let call = arbitrary.call(node)
+        let dimension = arbitrary.dimension()
+        let faces = arbitrary.many(0...40) {
+            NewFace(
+                vector: $0.vector(dimension), externalImageID: $0.externalImageID(), record: $0.record(),
+                token: RequestToken($0.bits()))
+        }
+        guard case (.enrol(let read), let readCall) = try request(.enrol, WireEnrolRequest(faces, try wire(call)))
+        else { throw BodyError("method", "another one was read") }
+        #expect(readCall.shard == call.shard)
+        try #require(read.count == faces.count)
+        for (a, b) in zip(read, faces) {
+            #expect(a.vector == b.vector && a.externalImageID == b.externalImageID)
+            #expect(a.record == b.record && a.token == b.token)
+        }
+        let outcome = EnrolOutcome(faces: faces.map { _ in arbitrary.face() }, lsn: LogIndex(UInt64(seed)))
+        #expect(try sent(WireEnrolAnswer(outcome)).domain(count: faces.count) == outcome)
+        #expect(throws: BodyError.self) { try sent(WireEnrolAnswer(outcome)).domain(count: faces.count + 1) }
+    }
+
+    @Test(arguments: seeds) func searches(seed: UInt64) throws {
+        var arbitrary = Arbitrary(seed: seed)
+        let search = ShardSearch(
+            query: arbitrary.vector(arbitrary.dimension()), limit: arbitrary.int(1...4_097),
+            minScore: arbitrary.float())
+        let message = WireSearchRequest(search, try wire(arbitrary.call(node)))
+        guard case (.search(let read), _) = try request(.search, message) else {
+            throw BodyError("method", "another one was read")
+        }
+        #expect(read.query == search.query && read.limit == search.limit && read.minScore == search.minScore)
+        let candidates = arbitrary.many(0...50) { ShardCandidate(score: $0.float(), face: $0.storedFace()) }
+            .sorted {
+                Match.precedes(
+                    Match(face: $0.face.id, score: $0.score), Match(face: $1.face.id, score: $1.score))
+            }
+        let answer = ShardSearchAnswer(candidates: candidates, facesScored: arbitrary.int(0...99), lsn: LogIndex(4))
+        let back = try sent(WireSearchAnswer(answer)).domain(limit: candidates.count)
+        #expect(back.candidates == candidates && back.facesScored == answer.facesScored && back.lsn == answer.lsn)
+        if candidates.count > 1 {
+            var wrong = answer
+            wrong.candidates.reverse()
+            #expect(throws: BodyError.self) { try sent(WireSearchAnswer(wrong)).domain(limit: candidates.count) }
+            #expect(throws: BodyError.self) { try sent(WireSearchAnswer(answer)).domain(limit: candidates.count - 1) }
+        }
+    }
+
+    @Test(arguments: seeds) func facesAndPages(seed: UInt64) throws {
+        var arbitrary = Arbitrary(seed: seed)
+        let faces = arbitrary.many(1...50) { $0.storedFace() }.sorted { $0.id < $1.id }
+        #expect(try sent(WireFacesAnswer(faces)).domain(count: faces.count) == faces)
+        let page = try sent(WireListAnswer(FacePage(faces: faces, more: true))).domain(after: nil, limit: 50)
+        #expect(page.faces == faces && page.more)
+        #expect(throws: BodyError.self) {
+            try sent(WireListAnswer(FacePage(faces: faces, more: true))).domain(after: faces[0].id, limit: 50)
+        }
+        let ids = faces.map(\.id)
+        guard case (.faces(ids), _) = try request(.faces, WireFacesRequest(ids, try wire(arbitrary.call(node)))),
+            case (.list(ids[0], 7), _) = try request(
+                .list, WireListRequest(after: ids[0], limit: 7, try wire(arbitrary.call(node)))),
+            case (.list(nil, 7), _) = try request(
+                .list, WireListRequest(after: nil, limit: 7, try wire(arbitrary.call(node)))),
+            case (.vector(ids[0]), _) = try request(
+                .vector, WireVectorRequest(ids[0], try wire(arbitrary.call(node)))),
+            case (.delete(ids, .none), _) = try request(
+                .delete, WireDeleteRequest(ids, token: .none, try wire(arbitrary.call(node))))
+        else { throw BodyError("request", "another one was read") }
+        let vector = arbitrary.vector(arbitrary.dimension())
+        #expect(try sent(WireVectorAnswer(vector)).domain() == vector)
+        #expect(try sent(WireVectorAnswer(nil)).domain() == nil)
+        let deleted = DeleteOutcome(deleted: ids, notFound: [arbitrary.face()], lsn: LogIndex(9))
+        #expect(try sent(WireDeleteAnswer(deleted)).domain(count: ids.count + 1) == deleted)
+    }
+
+    @Test func descriptorsAndStatistics() throws {
+        var arbitrary = Arbitrary(seed: 3)
+        let call = arbitrary.call(node)
+        var descriptor = ShardDescriptor.sample
+        descriptor.shard = call.shard
+        for mode in [OpenMode.existing, .making] {
+            let message = WireOpenRequest(descriptor, mode, try wire(call))
+            guard case (.open(descriptor, mode), _) = try request(.open, message) else {
+                throw BodyError("request", "another one was read")
+            }
+        }
+        for refused in [nil, "disk full"] {
+            let statistics = ShardStatistics(
+                faces: 1, segments: 2, bufferedFaces: 3, residentBytes: 4, diskBytes: 5, lsn: LogIndex(6),
+                writesRefused: refused)
+            #expect(try sent(WireStatisticsAnswer(statistics)).domain() == statistics)
+        }
+        let node = NodeStatistics(
+            version: "1", uptimeSeconds: 2, shards: 3, damagedShards: 4, faces: 5, residentBytes: 6, capacityBytes: 7,
+            diskFreeBytes: 8, diskTotalBytes: .max)
+        #expect(try sent(WireNodeStatisticsAnswer(node)).domain() == node)
+    }
+
+    @Test(arguments: seeds) func ledgerRecords(seed: UInt64) throws {
+        var arbitrary = Arbitrary(seed: seed)
+        let call = try #require(
+            WireCall(request: RequestID(arbitrary.bits()), deadline: .now + .seconds(5), now: .now))
+        for entry in [arbitrary.intent(), arbitrary.result()] {
+            guard case .append(entry) = try sent(WireAppendRequest(entry, call)).domain() else {
+                throw BodyError("entry", "another one was read")
+            }
+        }
+        let record = arbitrary.searchRecord()
+        let read = try #require(try sent(WireRecordAnswer(record)).domain())
+        #expect(read.intent == record.intent && read.result == record.result && read.leaves == record.leaves)
+        #expect(try sent(WireRecordAnswer(nil)).domain() == nil)
+        let status = LedgerStatus(
+            treeSize: 5, rootHash: arbitrary.bytes(32), verifierKey: "a+b+c", refusing: arbitrary.bool() ? "full" : nil)
+        #expect(try sent(WireLedgerStatusAnswer(status)).domain() == status)
+    }
+
+    @Test func everyFailureComesBackAsItIs() throws {
+        let shard = ShardID(Bits128(high: 1, low: 2))
+        let node = NodeID.embedded
+        let failures: [Failure] = [
+            .badRequest(BodyError("query", "no")), .forbidden("a"), .unsupported("b"), .overloaded("c"),
+            .stopping("d"), .unanswerable("e"), .node("f"), .shard(.unknownShard(shard)),
+            .shard(.wrongDimension(expected: 64, got: 128)), .shard(.wrongOwner(shard, owned: [LeafID(1), LeafID(2)])),
+            .shard(.writesRefused(shard, reason: "g")), .shard(.busy(shard, reason: "h")),
+            .shard(.damaged(shard, reason: "i")), .shard(.stopped(shard, reason: "j")),
+            .shard(.deadlineExceeded(shard)),
+            .shard(.unreachable(shard, node: node, reason: "k", outcomeUnknown: true)),
+            .ledger(.refusing(reason: "l")), .ledger(.damaged(reason: "m")), .ledger(.stopped(reason: "n")),
+            .ledger(.unreachable(reason: "o")),
+        ]
+        for failure in failures {
+            #expect(try sent(WireFailure(failure)).domain(shard: shard) == failure)
+        }
+        #expect(Set(failures.map(\.label)).count == failures.count)
+        let long = Failure.unsupported(String(repeating: "é", count: 10_000))
+        guard case .unsupported(let text) = try sent(WireFailure(long)).domain(shard: shard) else {
+            throw BodyError("failure", "another one was read")
+        }
+        #expect(text.utf8.count <= 3 * TransportLimits.textBytesMax)
+    }
+
+    @Test func fieldsOfALaterReleaseAreSkipped() throws {
+        var bytes = [UInt8](try WireVectorAnswer(RotatedVector.sample).serializedData())
+        // Field 100, of bytes: "new".
+        bytes += [0xA2, 0x06, 3] + Array("new".utf8)
+        let read = try WireVectorAnswer(body: ByteBuffer(bytes: bytes))
+        #expect(try read.domain() == RotatedVector.sample)
+        #expect(read.unknownFields.data.isEmpty)
+    }
+}

@@ -1,0 +1,169 @@
+import FaceModel
+import Foundation
+import NIOCore
+import SwiftProtobuf
+import Testing
+
+@testable import AuditLedger
+@testable import ClusterModel
+@testable import ClusterTransport
+
+/// Mutated frames and bodies on both ends: any outcome but a trap or memory that grows.
+@Suite struct FuzzTests {
+    /// How many mutated inputs in all; `FACET_FUZZ` sets it.
+    static let inputs = ProcessInfo.processInfo.environment["FACET_FUZZ"].flatMap { Int($0) } ?? 100_000
+
+    private static let shardMethods: [ClusterTransport.Method] = [
+        .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics,
+    ]
+
+    /// Flips, cuts, repeats and inserts.
+    private func mutate(_ bytes: [UInt8], _ arbitrary: inout Arbitrary) -> [UInt8] {
+        var bytes = bytes
+        for _ in 0..<arbitrary.int(1...4) {
+            guard !bytes.isEmpty else { return arbitrary.bytes(arbitrary.int(0...8)) }
+            let place = arbitrary.int(0...bytes.count - 1)
+            switch arbitrary.int(0...5) {
+            case 0, 1: bytes[place] ^= 1 << UInt8(arbitrary.int(0...7))
+            case 2: bytes[place] = [0, 1, 0x7F, 0x80, 0xFF][arbitrary.int(0...4)]
+            case 3: bytes.removeSubrange(place..<min(bytes.count, place + arbitrary.int(1...40)))
+            case 4: bytes.insert(contentsOf: arbitrary.bytes(arbitrary.int(1...9)), at: place)
+            default: bytes += bytes[place...].prefix(64)
+            }
+        }
+        return bytes
+    }
+
+    private func body(_ message: some Message) -> [UInt8] {
+        guard var frame = message.frame(.request, id: 1) else { return [] }
+        frame.moveReaderIndex(forwardBy: FrameHeader.bytes)
+        return Array(frame.readableBytesView)
+    }
+
+    private func shardBodies(_ arbitrary: inout Arbitrary) throws -> [[UInt8]] {
+        let call = try #require(WireShardCall(arbitrary.call(.embedded), now: .now))
+        let faces = arbitrary.many(1...4) {
+            NewFace(
+                vector: $0.vector(64), externalImageID: $0.externalImageID(), record: $0.record(),
+                token: RequestToken($0.bits()))
+        }
+        return [
+            body(WireOpenRequest(.sample, .making, call)), body(WireDropRequest.with { $0.call = call }),
+            body(WireEnrolRequest(faces, call)), body(WireDeleteRequest([arbitrary.face()], token: .none, call)),
+            body(WireSearchRequest(ShardSearch(query: arbitrary.vector(64), limit: 4, minScore: 0), call)),
+            body(WireFacesRequest([arbitrary.face()], call)), body(WireVectorRequest(arbitrary.face(), call)),
+            body(WireListRequest(after: arbitrary.face(), limit: 4, call)),
+            body(WireStatisticsRequest.with { $0.call = call }),
+        ]
+    }
+
+    @Test func requestsOnANode() throws {
+        var arbitrary = Arbitrary(seed: 101)
+        var bodies = try shardBodies(&arbitrary)
+        var refused = 0
+        for round in 0..<Self.inputs * 4 / 10 {
+            if round.isMultiple(of: 500) { bodies = try shardBodies(&arbitrary) }
+            let method = round % Self.shardMethods.count
+            let bytes = mutate(bodies[method], &arbitrary)
+            do throws(BodyError) {
+                let (request, _) = try RequestRunner.shardRequest(
+                    Self.shardMethods[method], ByteBuffer(bytes: bytes), node: .embedded)
+                if case .search(let search) = request {
+                    #expect(search.query.values.allSatisfy(\.isFinite) && (1...4_097).contains(search.limit))
+                }
+            } catch {
+                refused += 1
+            }
+        }
+        #expect(refused > 0)
+    }
+
+    @Test func requestsToALedger() throws {
+        var arbitrary = Arbitrary(seed: 102)
+        let call = try #require(
+            WireCall(request: RequestID(arbitrary.bits()), deadline: .now + .seconds(5), now: .now))
+        let bodies: [(ClusterTransport.Method, [UInt8])] = [
+            (.append, body(WireAppendRequest(arbitrary.intent(), call))),
+            (.append, body(WireAppendRequest(arbitrary.result(), call))),
+            (.record, body(WireRecordRequest(SearchID(arbitrary.bits()), tenant: .embedded, call))),
+            (.ledgerStatus, body(WireLedgerStatusRequest.with { $0.call = call })),
+        ]
+        var refused = 0
+        for round in 0..<Self.inputs / 10 {
+            let (method, bytes) = bodies[round % bodies.count]
+            let mutated = ByteBuffer(bytes: mutate(bytes, &arbitrary))
+            do throws(BodyError) {
+                _ = try RequestRunner.ledgerRequest(method, mutated)
+            } catch {
+                refused += 1
+            }
+        }
+        #expect(refused > 0)
+    }
+
+    @Test func answersOnAnAsker() throws {
+        var arbitrary = Arbitrary(seed: 103)
+        let shard = ShardID(arbitrary.bits())
+        let faces = arbitrary.many(4...4) { $0.storedFace() }.sorted { $0.id < $1.id }
+        let candidates = faces.map { ShardCandidate(score: 0.5, face: $0) }
+        let answers: [([UInt8], (ByteBuffer) throws -> Void)] = [
+            (
+                body(WireSearchAnswer(ShardSearchAnswer(candidates: candidates, facesScored: 1, lsn: .zero))),
+                { _ = try WireSearchAnswer(body: $0).domain(limit: 4) }
+            ),
+            (body(WireFacesAnswer(faces)), { _ = try WireFacesAnswer(body: $0).domain(count: 4) }),
+            (
+                body(WireListAnswer(FacePage(faces: faces, more: true))),
+                { _ = try WireListAnswer(body: $0).domain(after: nil, limit: 4) }
+            ),
+            (body(WireVectorAnswer(arbitrary.vector(64))), { _ = try WireVectorAnswer(body: $0).domain() }),
+            (body(WireRecordAnswer(arbitrary.searchRecord())), { _ = try WireRecordAnswer(body: $0).domain() }),
+            (
+                body(WireFailure(.shard(.wrongOwner(shard, owned: [.root])))),
+                { _ = try WireFailure(body: $0).domain(shard: shard) }
+            ),
+        ]
+        var refused = 0
+        for round in 0..<Self.inputs * 4 / 10 {
+            let (bytes, read) = answers[round % answers.count]
+            do {
+                try read(ByteBuffer(bytes: mutate(bytes, &arbitrary)))
+            } catch {
+                #expect(error is BodyError)
+                refused += 1
+            }
+        }
+        #expect(refused > 0)
+    }
+
+    @Test func frames() throws {
+        var arbitrary = Arbitrary(seed: 104)
+        var bytes: [UInt8] = []
+        for id in 0..<6 {
+            var frame = ByteBuffer(repeating: 0, count: FrameHeader.bytes + arbitrary.int(0...60))
+            FrameHeader.set(.request, method: 5, id: UInt64(id), in: &frame)
+            bytes += Array(frame.readableBytesView)
+        }
+        var refused = 0
+        for _ in 0..<Self.inputs / 10 {
+            var reader = FrameReader()
+            reader.lengthMax = TransportLimits.frameBytesMax
+            var rest = ByteBuffer(bytes: mutate(bytes, &arbitrary))
+            var taken = 0
+            let total = rest.readableBytes
+            do throws(FrameError) {
+                while let piece = rest.readSlice(length: min(arbitrary.int(1...97), rest.readableBytes)),
+                    piece.readableBytes > 0
+                {
+                    reader.append(piece)
+                    while let frame = try reader.next() { taken += FrameHeader.bytes + frame.body.readableBytes }
+                    #expect(reader.heldBytes <= 1_024)
+                }
+            } catch {
+                refused += 1
+            }
+            #expect(taken <= total)
+        }
+        #expect(refused > 0)
+    }
+}

@@ -1,0 +1,34 @@
+import FaceModel
+import Testing
+
+@testable import ClusterModel
+@testable import ClusterTransport
+
+/// Calls from one end to the other, over mutual TLS on the loopback.
+@Suite struct ServiceTests {
+    @Test func everyMethodOfShardsGoesThereAndBack() async throws {
+        let shards = TestShards()
+        try await withNode(shards) { node in
+            let call = node.call()
+            let remote = node.remote
+            try await remote.open(.sample, .making, call)
+            let enrolled = try await remote.enrol([.sample], call)
+            #expect(enrolled == EnrolOutcome(faces: [FaceID(Bits128(high: 1, low: 0))], lsn: LogIndex(1)))
+            let deleted = try await remote.delete(enrolled.faces, token: RequestToken(Bits128(high: 0, low: 9)), call)
+            #expect(deleted == DeleteOutcome(deleted: enrolled.faces, notFound: [], lsn: LogIndex(9)))
+            let found = try await remote.search(ShardSearch(query: .sample, limit: 5, minScore: 0.5), call)
+            #expect(found.facesScored == 7 && found.lsn == LogIndex(3) && found.candidates.isEmpty)
+            #expect(try await remote.faces(enrolled.faces, call).map(\.id) == enrolled.faces)
+            #expect(try await remote.vector(enrolled.faces[0], call) == nil)
+            #expect(try await remote.list(after: enrolled.faces[0], limit: 3, call).more)
+            #expect(try await remote.statistics(call).writesRefused == "disk full")
+            #expect(try await remote.statistics(ofNode: call.node, deadline: call.deadline).diskTotalBytes == 9)
+            try await remote.drop(call)
+            for seen in shards.calls {
+                #expect(seen.shard == call.shard && seen.roots == call.roots && seen.request == call.request)
+                #expect(seen.node == call.node)
+            }
+            #expect(shards.calls.count == 9)
+        }
+    }
+}

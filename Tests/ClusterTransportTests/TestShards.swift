@@ -1,0 +1,79 @@
+import FaceModel
+import Synchronization
+
+@testable import ClusterModel
+
+/// A node's shards as a test wants them: every call is recorded and answered by one closure a method.
+final class TestShards: ShardService {
+    struct Answers: Sendable {
+        var search: @Sendable (ShardSearch, ShardCall) async throws(ShardError) -> ShardSearchAnswer = { _, _ in
+            ShardSearchAnswer(candidates: [], facesScored: 7, lsn: LogIndex(3))
+        }
+        var enrol: @Sendable ([NewFace], ShardCall) async throws(ShardError) -> EnrolOutcome = { faces, _ in
+            EnrolOutcome(
+                faces: faces.indices.map { FaceID(Bits128(high: 1, low: UInt64($0))) }, lsn: LogIndex(1))
+        }
+        var vector: @Sendable (FaceID, ShardCall) async throws(ShardError) -> RotatedVector? = { _, _ in nil }
+        var open: @Sendable (ShardDescriptor, OpenMode, ShardCall) async throws(ShardError) -> Void = { _, _, _ in }
+        var statistics: @Sendable (ShardCall) async throws(ShardError) -> ShardStatistics = { _ in
+            ShardStatistics(
+                faces: 1, segments: 2, bufferedFaces: 3, residentBytes: 4, diskBytes: 5, lsn: LogIndex(6),
+                writesRefused: "disk full")
+        }
+        var node: @Sendable (NodeID) async throws(NodeError) -> NodeStatistics = { _ in
+            NodeStatistics(
+                version: "1", uptimeSeconds: 2, shards: 3, damagedShards: 4, faces: 5, residentBytes: 6,
+                capacityBytes: 7, diskFreeBytes: 8, diskTotalBytes: 9)
+        }
+    }
+
+    private let answers: Mutex<Answers>
+    private let log = Mutex<[ShardCall]>([])
+
+    init(_ answers: Answers = Answers()) { self.answers = Mutex(answers) }
+
+    var calls: [ShardCall] { log.withLock { $0 } }
+
+    private func next(_ call: ShardCall) -> Answers {
+        log.withLock { $0.append(call) }
+        return answers.withLock { $0 }
+    }
+
+    func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {
+        try await next(call).open(descriptor, mode, call)
+    }
+    func drop(_ call: ShardCall) async throws(ShardError) { _ = next(call) }
+    func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
+        try await next(call).enrol(faces, call)
+    }
+    func delete(
+        _ faces: [FaceID], token: RequestToken, _ call: ShardCall
+    ) async throws(ShardError) -> DeleteOutcome {
+        _ = next(call)
+        return DeleteOutcome(deleted: faces, notFound: [], lsn: LogIndex(token.bits.low))
+    }
+    func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer {
+        try await next(call).search(search, call)
+    }
+    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
+        _ = next(call)
+        return ids.sorted().map {
+            StoredFace(id: $0, externalImageID: nil, record: FaceRecord(imageID: nil, detail: nil))
+        }
+    }
+    func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? {
+        try await next(call).vector(id, call)
+    }
+    func list(after: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage {
+        _ = next(call)
+        return FacePage(faces: [], more: after != nil)
+    }
+    func statistics(_ call: ShardCall) async throws(ShardError) -> ShardStatistics {
+        try await next(call).statistics(call)
+    }
+    func statistics(
+        ofNode node: NodeID, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> NodeStatistics {
+        try await answers.withLock { $0 }.node(node)
+    }
+}

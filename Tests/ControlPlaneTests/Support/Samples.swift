@@ -1,0 +1,46 @@
+import ClusterModel
+import FaceModel
+import Testing
+
+enum Samples {
+    static let time = Timestamp(milliseconds: 1_763_000_000_123)
+
+    /// One of each kind, with values that are hard to write.
+    static var everyRegister: [RegisterValue] {
+        get throws {
+            let name = try #require(CollectionName("mugshots.2026"))
+            let key = try #require(AccessKeyID("FCTABCDEFGHIJKLMNOPQ"))
+            let uid = CollectionUID(Bits128(high: 1, low: 2))
+            let node = try #require(NodeID("node-1"))
+            return [
+                .cluster(ClusterRegister(id: Bits128(high: 3, low: 4), formatVersion: 1, ledger: node)),
+                try tenant(1),
+                .accessKey(
+                    AccessKeyRegister(
+                        accessKey: key, tenant: .embedded, person: "Ada \"L\" Ö", roles: ["admin", "searcher"],
+                        sealedSecret: [0, 255, 7], created: time, revoked: time)),
+                .collection(
+                    CollectionRegister(
+                        tenant: .embedded, name: name, uid: uid, modelName: "m", modelVersion: "1.0", dimension: 128,
+                        sealedKey: [9, 8], tags: ["a": "b", "": "ü"], created: time)),
+                .map(
+                    CollectionMap(
+                        collection: uid, version: 3, made: true,
+                        shards: [
+                            .init(id: ShardID(Bits128(high: 5, low: .max)), node: node, roots: [.root, LeafID(7)])
+                        ])),
+                .node(
+                    NodeRegister(
+                        node: node, address: NodeAddress(host: "::1", port: 65_535), zone: "ü 1",
+                        capacityBytes: .max, started: time)),
+            ]
+        }
+    }
+
+    /// Registers that differ in nothing but their number.
+    static func tenant(_ number: Int, created: Timestamp = time) throws -> RegisterValue {
+        let digits = String(number)
+        let id = try #require(TenantID(String(repeating: "0", count: 12 - digits.count) + digits))
+        return .tenant(TenantRegister(tenant: id, created: created))
+    }
+}

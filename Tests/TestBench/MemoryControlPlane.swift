@@ -1,0 +1,94 @@
+package import ClusterModel
+import Synchronization
+
+/// A control plane in memory, with faults: it can be down, and it can show old registers as a lagging mirror does.
+package final class MemoryControlPlane: ControlPlane {
+    private struct State {
+        var registers: [String: Register] = [:]
+        var revision: Int64 = 0
+        var down: String?
+        /// What reads show instead of the registers.
+        var frozen: [String: Register]?
+        /// Reads after which the freeze ends.
+        var frozenReads = 0
+        var reads = 0
+    }
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package var reads: Int { state.withLock { $0.reads } }
+    package func fail(_ reason: String?) { state.withLock { $0.down = reason } }
+
+    /// The next `reads` reads and lists show the registers as they are now, whatever is committed meanwhile.
+    package func freeze(reads: Int) {
+        state.withLock { state in
+            state.frozen = state.registers
+            state.frozenReads = reads
+        }
+    }
+
+    package func read(_ key: RegisterKey) async throws(ControlPlaneError) -> Register? {
+        try shown()[key.path]
+    }
+
+    package func readFresh(_ key: RegisterKey) async throws(ControlPlaneError) -> Register? {
+        try shown(fresh: true)[key.path]
+    }
+
+    package func list(_ family: RegisterFamily) async throws(ControlPlaneError) -> [Register] {
+        try shown().filter { $0.key.hasPrefix(family.prefix) }.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    package func commit(_ transaction: RegisterTransaction) async throws(ControlPlaneError) -> TransactionOutcome {
+        let outcome: Result<TransactionOutcome, ControlPlaneError> = state.withLock { state in
+            if let down = state.down { return .failure(.unavailable(reason: down, outcomeUnknown: false)) }
+            for change in transaction.changes {
+                let (key, expected) = Self.expectation(of: change)
+                guard (state.registers[key.path]?.revision ?? .absent) == expected else {
+                    return .success(.conflict(key))
+                }
+            }
+            state.revision += 1
+            for change in transaction.changes {
+                switch change {
+                case .put(let value, _):
+                    state.registers[value.key.path] = Register(value: value, revision: Revision(state.revision))
+                case .delete(let key, _): state.registers[key.path] = nil
+                }
+            }
+            return .success(.committed(Revision(state.revision)))
+        }
+        return try outcome.get()
+    }
+
+    package func snapshot() async throws(ControlPlaneError) -> RegisterSnapshot {
+        let registers = try shown().sorted { $0.key < $1.key }.map(\.value)
+        return RegisterSnapshot(registers: registers, revision: state.withLock { Revision($0.revision) })
+    }
+
+    /// Nobody follows this control plane: the stream ends at once, as one that cannot go on.
+    package func changes(after revision: Revision) -> AsyncThrowingStream<RegisterChanges, any Error> {
+        AsyncThrowingStream {
+            $0.finish(throwing: ControlPlaneError.unavailable(reason: "no changes here", outcomeUnknown: false))
+        }
+    }
+
+    private func shown(fresh: Bool = false) throws(ControlPlaneError) -> [String: Register] {
+        let shown: Result<[String: Register], ControlPlaneError> = state.withLock { state in
+            state.reads += 1
+            if let down = state.down { return .failure(.unavailable(reason: down, outcomeUnknown: false)) }
+            guard !fresh, let frozen = state.frozen, state.frozenReads > 0 else { return .success(state.registers) }
+            state.frozenReads -= 1
+            return .success(frozen)
+        }
+        return try shown.get()
+    }
+
+    private static func expectation(of change: RegisterTransaction.Change) -> (RegisterKey, Revision) {
+        switch change {
+        case .put(let value, let expecting): (value.key, expecting)
+        case .delete(let key, let expecting): (key, expecting)
+        }
+    }
+}

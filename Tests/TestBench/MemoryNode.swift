@@ -1,0 +1,145 @@
+package import ClusterModel
+package import FaceModel
+import KeyHierarchy
+import Synchronization
+import VectorSearch
+
+/// A node in memory that keeps the port's contract word for word, and forgets what is open when it restarts. Its
+/// "disk" outlives `restart`.
+package final class MemoryNode: ShardService {
+    private struct Shard {
+        var descriptor: ShardDescriptor
+        var faces: [FaceID: (face: StoredFace, vector: RotatedVector, key: [UInt8])] = [:]
+        /// Deletions so far, by face key.
+        var deletions: [[UInt8]: UInt32] = [:]
+        var lsn: UInt64 = 0
+    }
+    private struct State {
+        var disk: [ShardID: Shard] = [:]
+        var open: Set<ShardID> = []
+    }
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package func restart() { state.withLock { $0.open = [] } }
+    /// Loses the files of every shard, as a disk that was swapped.
+    package func loseFiles() { state.withLock { $0 = State() } }
+    package var shardsOnDisk: Set<ShardID> { state.withLock { Set($0.disk.keys) } }
+
+    package func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {
+        let opened: Result<Void, ShardError> = state.withLock { state in
+            if state.disk[descriptor.shard] == nil {
+                guard mode == .making else { return .failure(.damaged(descriptor.shard, reason: "files missing")) }
+                state.disk[descriptor.shard] = Shard(descriptor: descriptor)
+            }
+            state.open.insert(descriptor.shard)
+            return .success(())
+        }
+        try opened.get()
+    }
+
+    package func drop(_ call: ShardCall) async throws(ShardError) {
+        state.withLock { state in
+            state.open.remove(call.shard)
+            state.disk[call.shard] = nil
+        }
+    }
+
+    package func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
+        try with(call) { shard in
+            let ids = faces.map { new in
+                let (idKey, model) = (shard.descriptor.idKey, shard.descriptor.modelVersion)
+                let key = FaceIdentity.faceKey(
+                    idKey: idKey, vector: new.vector, externalImageID: new.externalImageID, modelVersion: model)
+                let id = FaceIdentity.faceID(idKey: idKey, faceKey: key, count: shard.deletions[key, default: 0])
+                let face = StoredFace(id: id, externalImageID: new.externalImageID, record: new.record)
+                if shard.faces[id] == nil { shard.faces[id] = (face, new.vector, key) }
+                return id
+            }
+            shard.lsn += 1
+            return EnrolOutcome(faces: ids, lsn: LogIndex(shard.lsn))
+        }
+    }
+
+    package func delete(
+        _ faces: [FaceID], token: RequestToken, _ call: ShardCall
+    ) async throws(ShardError) -> DeleteOutcome {
+        try with(call) { shard in
+            var outcome = DeleteOutcome(deleted: [], notFound: [], lsn: LogIndex(shard.lsn))
+            for id in faces {
+                if let gone = shard.faces.removeValue(forKey: id) {
+                    shard.deletions[gone.key, default: 0] += 1
+                    outcome.deleted.append(id)
+                } else {
+                    outcome.notFound.append(id)
+                }
+            }
+            return outcome
+        }
+    }
+
+    package func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer {
+        let (faces, lsn) = try with(call) { ($0.faces, $0.lsn) }
+        let query = PreparedQuery(search.query)
+        let candidates = faces.values.map { ShardCandidate(score: exactScore(query, $0.vector), face: $0.face) }
+            .filter { $0.score >= search.minScore }
+            .sorted {
+                Match.precedes(Match(face: $0.face.id, score: $0.score), Match(face: $1.face.id, score: $1.score))
+            }
+        return ShardSearchAnswer(
+            candidates: Array(candidates.prefix(search.limit)), facesScored: faces.count, lsn: LogIndex(lsn))
+    }
+
+    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
+        try with(call) { shard in ids.sorted().compactMap { shard.faces[$0]?.face } }
+    }
+
+    package func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? {
+        try with(call) { $0.faces[id]?.vector }
+    }
+
+    package func list(after: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage {
+        try with(call) { shard in
+            let ids = shard.faces.keys.filter { id in after.map { id > $0 } ?? true }.sorted()
+            return FacePage(
+                faces: ids.prefix(limit).compactMap { shard.faces[$0]?.face }, more: ids.count > limit)
+        }
+    }
+
+    package func statistics(_ call: ShardCall) async throws(ShardError) -> ShardStatistics {
+        try with(call) { shard in
+            ShardStatistics(
+                faces: shard.faces.count, segments: 0, bufferedFaces: shard.faces.count, residentBytes: 0,
+                diskBytes: 0, lsn: LogIndex(shard.lsn), writesRefused: nil)
+        }
+    }
+
+    package func statistics(
+        ofNode node: NodeID, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> NodeStatistics {
+        state.withLock { state in
+            NodeStatistics(
+                version: "test", uptimeSeconds: 0, shards: state.open.count, damagedShards: 0,
+                faces: state.disk.values.reduce(0) { $0 + $1.faces.count }, residentBytes: 0, capacityBytes: 0,
+                diskFreeBytes: 0, diskTotalBytes: 0)
+        }
+    }
+
+    private func with<Answer: Sendable>(
+        _ call: ShardCall, _ body: (inout Shard) -> Answer
+    ) throws(ShardError) -> Answer {
+        let answer: Result<Answer, ShardError> = state.withLock { state in
+            guard state.open.contains(call.shard), var shard = state.disk[call.shard] else {
+                return .failure(.unknownShard(call.shard))
+            }
+            guard shard.descriptor.roots == call.roots else {
+                return .failure(.wrongOwner(call.shard, owned: shard.descriptor.roots))
+            }
+            let answer = body(&shard)
+            state.disk[call.shard] = shard
+            return .success(answer)
+        }
+        return try answer.get()
+    }
+}
