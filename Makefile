@@ -6,6 +6,7 @@ SHELL := bash
 PORT ?= 8900
 DATA ?=
 FACES ?= 100000
+CONFIG ?= cluster-configs/lab.yaml
 
 # The debug build of the tests has a folder of its own, so that neither build throws the other away.
 BUILD := swift build -c release --explicit-target-dependency-import-check error
@@ -13,21 +14,23 @@ BUILD := swift build -c release --explicit-target-dependency-import-check error
 BUILT := .build/built$(if $(CI),-strict)
 # Swift Testing only, which runs tests in parallel by itself.
 TEST := swift test --disable-xctest --scratch-path .build-debug --explicit-target-dependency-import-check error
+# They wait for real sockets and processes, and must not wait for a processor as well: run by themselves.
+WIRED := ControlPlaneTests|ClusterTransportTests
 FORMAT := swift format lint --strict --parallel --recursive Sources Tests Package.swift
 PYTHON := .runtime/venv/bin/python
 
 # $(call step,title,command): a heading, the command, and the time it took.
 step = @printf '\n==> %s\n' '$(1)'; $(2); printf '<== %s: %d s\n' '$(1)' "$$SECONDS"
 
-.PHONY: help deps build demo run stop test check format soak accuracy loadtest fresh clean
+.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy loadtest fresh clean
 
 help: ## list the commands
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 deps: ## install what is missing: system packages, models, ONNX Runtime, Python's packages
 	@scripts/deps.sh
 
-build: deps $(BUILT) ## the release build of coordinator, face-extractor and facectl
+build: deps $(BUILT) ## the release build of coordinator, shard-node, face-extractor and facectl
 
 # Swift's own look at what is up to date builds Hummingbird again every time (half a minute), so make looks first.
 $(BUILT): Package.swift $(shell find Sources -type f) | deps
@@ -43,10 +46,17 @@ run: build ## start the embedded server in the background; PORT=8900 DATA=.facet
 stop: ## stop what `make run` or `make demo` left running
 	@scripts/serve.sh stop
 
+cluster: build ## start 3 etcd members, 4 shard-nodes and 2 coordinators; CONFIG=cluster-configs/lab.yaml DATA=DIR
+	@scripts/cluster.sh start --config '$(CONFIG)' $(if $(DATA),--data '$(DATA)')
+
+cluster-stop: ## stop what `make cluster` started, and nothing else
+	@scripts/cluster.sh stop --config '$(CONFIG)' $(if $(DATA),--data '$(DATA)')
+
 test: deps ## everything that CI runs
 	$(call step,format,$(FORMAT))
 	@$(MAKE) --no-print-directory $(BUILT)
-	$(call step,Swift tests,$(TEST))
+	$(call step,Swift tests,$(TEST) --skip '$(WIRED)')
+	$(call step,Swift tests of wires and stores,$(TEST) --skip-build --filter '$(WIRED)')
 	$(call step,process tests,$(PYTHON) -m pytest Tests/ProcessTests)
 
 check: ## format and tidy tests
@@ -56,9 +66,10 @@ check: ## format and tidy tests
 format: ## rewrite the sources as the format lint wants them
 	@swift format --in-place --parallel --recursive Sources Tests Package.swift
 
-soak: build ## the long tests: 1,000 kills, rot at every sampled place
-	$(call step,soak,FACET_KILLS=1000 FACET_ROT_FLIPS=400 $(PYTHON) -m pytest Tests/ProcessTests \
-		-k 'kill9 or rot' --durations=5)
+soak: build ## the long tests: 1,000,000 mutated frames, 1,000 kills, rot everywhere, 80 restarts under load
+	$(call step,fuzz,FACET_FUZZ=1000000 $(TEST) --filter FuzzTests)
+	$(call step,soak,FACET_KILLS=1000 FACET_ROT_FLIPS=400 FACET_RESTARTS=10 $(PYTHON) -m pytest Tests/ProcessTests \
+		-k 'kill9 or rot or restart' --durations=5)
 
 accuracy: build ## rank-1 on photos you bring; DATA=faces.tar
 	@$(PYTHON) scripts/accuracy.py '$(DATA)'
@@ -69,5 +80,5 @@ loadtest: build ## what the path costs beside the extraction; FACES=100000
 fresh: ## rehearse a newcomer's first `make demo` in a minimal Debian 12 (root, about 20 minutes)
 	@scripts/fresh.sh
 
-clean: stop ## remove what was built; keep what was downloaded and every data directory
-	rm -rf .build .build-debug
+clean: stop cluster-stop ## remove what was built; keep what was downloaded and every data directory
+	rm -rf .build .build-debug .build-dist

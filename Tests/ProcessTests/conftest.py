@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import EXECUTABLES, Server
+from cluster import Lab
+from harness import EXECUTABLES, Process, Server
 
-SERVERS = pytest.StashKey[list[Server]]()
+SERVERS = pytest.StashKey[list[Process]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -15,7 +16,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart() -> None:
-    for name in ("coordinator", "face-extractor", "facectl"):
+    for name in ("coordinator", "shard-node", "face-extractor", "facectl"):
         if not (EXECUTABLES / name).exists():
             pytest.exit(f"{EXECUTABLES / name} is missing; run 'make build'", returncode=1)
 
@@ -26,7 +27,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.failed:
         for server in item.config.stash[SERVERS]:
             lines = [line for line in server.log.splitlines() if " info facet.api:" not in line]
-            report.sections.append((f"log of {server.data}, requests left out", "\n".join(lines[-30:])))
+            report.sections.append((f"log of {server.name}, requests left out", "\n".join(lines[-30:])))
     return report
 
 
@@ -41,6 +42,29 @@ def module_server(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixt
     request.config.stash[SERVERS].remove(server)
     server.stop()
     assert server.findings.bad == []
+
+
+@pytest.fixture(scope="module")
+def make_lab(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Callable[..., Lab]]:
+    """Makes and starts clusters that end with the module, each process as it should."""
+    labs: list[Lab] = []
+
+    def make(**options: object) -> Lab:
+        lab = Lab(tmp_path_factory.mktemp("lab") / "lab", **options)
+        labs.append(lab)
+        request.config.stash[SERVERS].extend(lab.processes)
+        return lab.start()
+
+    try:
+        yield make
+        for lab in labs:
+            lab.stop()
+            assert [finding for coordinator in lab.coordinators for finding in coordinator.findings.bad] == []
+    finally:
+        for lab in labs:
+            lab.kill()
+            for process in lab.processes:
+                request.config.stash[SERVERS].remove(process)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,28 +102,15 @@ def create_key(data: Path, person: str = "tester", role: str = "admin") -> Key:
     return Key(document["AccessKeyId"], document["SecretAccessKey"])
 
 
-@dataclass
-class Server:
-    """One embedded server and its data directory. `start` and `kill` may alternate as often as a test likes."""
+class Caller:
+    """What clients ask of a server or coordinator at `endpoint`, as the person behind `key`."""
 
-    data: Path
-    port: int = field(default_factory=free_port)
-    key: Key | None = None
-    arguments: tuple[str, ...] = ()
-    findings: Findings = field(default_factory=Findings)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def log_path(self) -> Path:
-        return self.data.with_name(self.data.name + ".log")
-
-    @property
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+    key: Key | None
+    findings: Findings
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        raise NotImplementedError
 
     @property
     def environment(self) -> dict[str, str]:
@@ -136,61 +124,6 @@ class Server:
             "AWS_ENDPOINT_URL_REKOGNITION": self.endpoint,
             "FACET_ENDPOINT": self.endpoint,
         }
-
-    def start(self, ready: bool = True) -> "Server":
-        """Starts the process. With `ready` it must become ready; else it need only be alive and listening."""
-        if self.key is None:
-            self.key = create_key(self.data)
-        self.launch()
-        self._wait("/readyz" if ready else "/livez")
-        return self
-
-    def launch(self) -> None:
-        assert self.process is None, "already started"
-        command = [
-            str(EXECUTABLES / "coordinator"), "--embedded", "--config", "cluster-configs/embedded.yaml",
-            "--data", str(self.data), "--port", str(self.port), *self.arguments,
-        ]
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def wait_alive(self) -> None:
-        """Until it answers at all, ready or not."""
-        self._wait("/livez")
-
-    def _wait(self, path: str) -> None:
-        assert self.process is not None
-        deadline = time.monotonic() + READY_SECONDS
-        while True:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log[-4000:]}")
-            if self.get(path).status == 200:
-                return
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{path} is not 200 after {READY_SECONDS} s:\n{self.log[-4000:]}")
-            time.sleep(0.01)
-
-    def kill(self) -> None:
-        """kill -9, as a power cut of the process would be."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> int:
-        """SIGTERM; returns the exit status."""
-        return self._end(signal.SIGTERM)
-
-    def _end(self, kind: signal.Signals) -> int:
-        process, self.process = self.process, None
-        if process is None:
-            return 0
-        process.send_signal(kind)
-        try:
-            return process.wait(READY_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise AssertionError(f"the server does not end on {kind.name}:\n{self.log[-4000:]}") from None
 
     def client(self, purpose: str | None = None, case: str | None = None) -> Any:
         """An unmodified boto3 client, every response of which is checked against AWS's model."""
@@ -207,10 +140,7 @@ class Server:
         return client
 
     def get(self, path: str) -> Response:
-        try:
-            return send(self.endpoint, "GET", path, b"", {})
-        except (OSError, http.client.HTTPException):
-            return Response(0, {}, b"")
+        return get(self.endpoint, path)
 
     def post(self, target: str, body: Any, key: Key | None = None, headers: dict[str, str] | None = None) -> Response:
         """A signed call as it stands: `body` is JSON unless it is bytes, nothing is validated here."""
@@ -258,6 +188,126 @@ class Server:
         return self.key
 
 
+class Process:
+    """One process under test. It may be started and ended as often as a test likes."""
+
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def log_path(self) -> Path:
+        raise NotImplementedError
+
+    @property
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def get(self, path: str) -> Response:
+        raise NotImplementedError
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def launch(self) -> None:
+        assert self.process is None, f"{self.name} is started already"
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=ROOT, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def wait_until(self, what: str, condition: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
+        """Until `condition` holds; an error when the process ends before or takes too long."""
+        assert self.process is not None
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log[-4000:]}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{self.name}: not {what} after {seconds} s:\n{self.log[-4000:]}")
+            time.sleep(0.01)
+
+    def wait_ready(self) -> None:
+        self.wait_until("ready", lambda: self.get("/readyz").status == 200)
+
+    def wait_alive(self) -> None:
+        """Until it answers at all, ready or not."""
+        self.wait_until("alive", lambda: self.get("/livez").status == 200)
+
+    def kill(self) -> None:
+        """kill -9, as a power cut of the process would be."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status."""
+        return self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """SIGSTOP: its connections stay, it says nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def _end(self, kind: signal.Signals) -> int:
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        process.send_signal(kind)
+        try:
+            return process.wait(READY_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{self.name} does not end on {kind.name}:\n{self.log[-4000:]}") from None
+
+
+@dataclass
+class Server(Caller, Process):
+    """One embedded server and its data directory."""
+
+    data: Path
+    port: int = field(default_factory=free_port)
+    key: Key | None = None
+    arguments: tuple[str, ...] = ()
+    findings: Findings = field(default_factory=Findings)
+
+    @property
+    def name(self) -> str:
+        return str(self.data)
+
+    @property
+    def log_path(self) -> Path:
+        return self.data.with_name(self.data.name + ".log")
+
+    @property
+    def command(self) -> list[str]:
+        return [
+            str(EXECUTABLES / "coordinator"), "--embedded", "--config", "cluster-configs/embedded.yaml",
+            "--data", str(self.data), "--port", str(self.port), *self.arguments,
+        ]
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, ready: bool = True) -> "Server":
+        """Starts the process. With `ready` it must become ready; else it need only be alive and listening."""
+        if self.key is None:
+            self.key = create_key(self.data)
+        self.launch()
+        if ready:
+            self.wait_ready()
+        else:
+            self.wait_alive()
+        return self
+
+
 def add_headers(client: Any, purpose: str | None, case: str | None) -> None:
     """Adds Facet's headers before the request is signed, so that the signature covers them."""
 
@@ -284,6 +334,14 @@ def send(endpoint: str, method: str, path: str, body: bytes, headers: dict[str, 
         return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+def get(endpoint: str, path: str) -> Response:
+    """Without a signature; status 0 when nobody answers."""
+    try:
+        return send(endpoint, "GET", path, b"", {})
+    except (OSError, http.client.HTTPException):
+        return Response(0, {}, b"")
 
 
 def encode(vector: np.ndarray) -> str:
