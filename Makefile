@@ -22,7 +22,7 @@ PYTHON := .runtime/venv/bin/python
 # $(call step,title,command): a heading, the command, and the time it took.
 step = @printf '\n==> %s\n' '$(1)'; $(2); printf '<== %s: %d s\n' '$(1)' "$$SECONDS"
 
-.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy loadtest fresh clean
+.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy loadtest dist fresh clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -76,6 +76,9 @@ accuracy: build ## rank-1 on photos you bring; DATA=faces.tar
 
 loadtest: build ## what the path costs beside the extraction; FACES=100000
 	$(call step,cost of the path,$(PYTHON) loadtests/path_cost.py --faces $(FACES))
+
+dist: deps ## release binaries with the Swift runtime inside, packed as .build-dist/facet-VERSION-ARCH.tar.gz
+	$(call step,release archive,scripts/dist.sh)
 
 fresh: ## rehearse a newcomer's first `make demo` in a minimal Debian 12 (root, about 20 minutes)
 	@scripts/fresh.sh
