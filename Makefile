@@ -6,6 +6,7 @@ SHELL := bash
 PORT ?= 8900
 DATA ?=
 FACES ?= 100000
+SECONDS_EACH ?= 5
 CONFIG ?= cluster-configs/lab.yaml
 
 # The debug build of the tests has a folder of its own, so that neither build throws the other away.
@@ -16,13 +17,13 @@ BUILT := .build/built$(if $(CI),-strict)
 TEST := swift test --disable-xctest --scratch-path .build-debug --explicit-target-dependency-import-check error
 # They wait for real sockets and processes, and must not wait for a processor as well: run by themselves.
 WIRED := ControlPlaneTests|ClusterTransportTests
-FORMAT := swift format lint --strict --parallel --recursive Sources Tests Package.swift
+FORMAT := swift format lint --strict --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 PYTHON := .runtime/venv/bin/python
 
 # $(call step,title,command): a heading, the command, and the time it took.
 step = @printf '\n==> %s\n' '$(1)'; $(2); printf '<== %s: %d s\n' '$(1)' "$$SECONDS"
 
-.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy loadtest dist fresh clean
+.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy loadtest loadtest-cluster bench-transport dist fresh clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -64,7 +65,7 @@ check: ## format and tidy tests
 	$(call step,tidy tests,$(TEST) --filter TidyTests)
 
 format: ## rewrite the sources as the format lint wants them
-	@swift format --in-place --parallel --recursive Sources Tests Package.swift
+	@swift format --in-place --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 
 soak: build ## the long tests: 1,000,000 mutated frames, 1,000 kills, rot everywhere, 80 restarts under load
 	$(call step,fuzz,FACET_FUZZ=1000000 $(TEST) --filter FuzzTests)
@@ -77,6 +78,13 @@ accuracy: build ## rank-1 on photos you bring; DATA=faces.tar
 loadtest: build ## what the path costs beside the extraction; FACES=100000
 	$(call step,cost of the path,$(PYTHON) loadtests/path_cost.py --faces $(FACES))
 
+loadtest-cluster: build ## what the cluster adds to a search over four shards; FACES=100000
+	$(call step,cost of the cluster,$(PYTHON) loadtests/cluster_cost.py --faces $(FACES))
+
+bench-transport: deps ## what a call between two processes costs, beside HTTP; SECONDS_EACH=5
+	$(call step,build of the benchmarks,swift build --package-path Benchmarks -c release)
+	$(call step,transport,Benchmarks/.build/release/transport-bench $(SECONDS_EACH))
+
 dist: deps ## release binaries with the Swift runtime inside, packed as .build-dist/facet-VERSION-ARCH.tar.gz
 	$(call step,release archive,scripts/dist.sh)
 
@@ -84,4 +92,4 @@ fresh: ## rehearse a newcomer's first `make demo` in a minimal Debian 12 (root, 
 	@scripts/fresh.sh
 
 clean: stop cluster-stop ## remove what was built; keep what was downloaded and every data directory
-	rm -rf .build .build-debug .build-dist
+	rm -rf .build .build-debug .build-dist Benchmarks/.build
