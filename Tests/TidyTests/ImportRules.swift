@@ -8,7 +8,7 @@ enum ImportRules {
         "AccessControl": ["FaceModel", "Crypto"],
         "KeyHierarchy": ["FaceModel", "Crypto"],
         // Level 2
-        "VectorSearch": ["FaceModel", "CVectorKernels"],
+        "VectorSearch": ["FaceModel", "CVectorKernels", "Glibc"],
         "WriteAheadLog": ["FaceModel", "StorageIO"],
         "SegmentStore": ["FaceModel", "StorageIO", "VectorSearch", "Glibc"],
         "ClusterModel": ["FaceModel"],

@@ -24,6 +24,13 @@ void facet_score_rows(const double *query, const float *rows, size_t count, size
 void facet_score_rows_with(
     int variant, const double *query, const float *rows, size_t count, size_t dim, float *out);
 
+/// The same scores of the rows at `positions`, in their order: rows that stand apart, chosen by something cheaper.
+void facet_score_chosen(
+    const double *query, const float *rows, const uint32_t *positions, size_t count, size_t dim, float *out);
+void facet_score_chosen_with(
+    int variant, const double *query, const float *rows, const uint32_t *positions, size_t count, size_t dim,
+    float *out);
+
 /// Writes the positions of the scores >= `bound`, rising, to `indices` (room for `count`); returns how many.
 /// NaN is never selected.
 size_t facet_select_at_least(const float *scores, size_t count, float bound, uint32_t *indices);

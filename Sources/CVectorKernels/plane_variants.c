@@ -1,0 +1,43 @@
+#include "plane_variants.h"
+
+// Chosen before main runs and never changed, so that no call needs a lock.
+static int chosen = SCALAR;
+
+int facet_plane_supported(int variant) {
+    if (variant == SCALAR) return 1;
+#if defined(__x86_64__)
+    if (variant == AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
+    if (variant == AVX512)
+        return facet_plane_supported(AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+            && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+#endif
+    return 0;
+}
+
+int facet_plane_chosen(void) { return chosen; }
+
+__attribute__((constructor)) static void choose(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#endif
+    for (int variant = 0; variant < PLANE_VARIANTS; variant++)
+        if (facet_plane_supported(variant)) chosen = variant;
+}
+
+void facet_plane_encode(
+    const float *rows, size_t dim, const facet_plane_layout *layout, const facet_plane_rules *rules,
+    const facet_plane_target *target) {
+    facet_plane_encode_with(chosen, rows, dim, layout, rules, target);
+}
+
+size_t facet_plane_scan(
+    const facet_plane_query *query, const uint8_t *tiles, size_t count, int planes, const facet_plane_limit *limit,
+    uint32_t *positions, int32_t *sums) {
+    return facet_plane_scan_with(chosen, query, tiles, count, planes, limit, positions, sums);
+}
+
+size_t facet_plane_refine(
+    const facet_plane_query *query, const uint8_t *rows, const float *factors, int before, int planes,
+    const facet_plane_limit *limit, uint32_t *positions, int32_t *sums, size_t count) {
+    return facet_plane_refine_with(chosen, query, rows, factors, before, planes, limit, positions, sums, count);
+}
