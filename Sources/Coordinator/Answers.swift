@@ -125,7 +125,7 @@ package struct SearchCoverage: Hashable, Sendable {
     package var shardsAnswered: Int
     package var shardsAsked: Int
     package var facesScored: Int
-    /// "exhaustive" until routed search exists.
+    /// `SearchMode.exhaustive` until routed search exists.
     package var mode: String
 }
 

@@ -2,6 +2,7 @@ import AuditLedger
 import ClusterModel
 import FaceModel
 import KeyHierarchy
+import VectorSearch
 
 /// What a client asked, whatever the probe was.
 struct SearchRequest: Sendable {
@@ -39,6 +40,12 @@ struct AppliedThreshold: Sendable {
     }
 }
 
+/// What a search promises, as its answer and the ledger state it.
+enum SearchMode {
+    /// Every face is scored, or its planes show at so many standard errors that it lies below the worst candidate.
+    static let exhaustive = "exhaustive sigmas=\(Int(PlaneCode.sigmasDefault))"
+}
+
 /// The answers of a collection's shards, merged, without the probe itself.
 struct Scanned: Sendable {
     var probe: SearchProbe
@@ -51,7 +58,7 @@ struct Scanned: Sendable {
         candidates = Array(merge.candidates.lazy.filter { $0.face.id != probe.excluding }.prefix(limit))
         coverage = SearchCoverage(
             shardsAnswered: merge.shardsAnswered, shardsAsked: gathering.asked, facesScored: merge.facesScored,
-            mode: "exhaustive")
+            mode: SearchMode.exhaustive)
         missing = gathering.missing
     }
 }
@@ -81,7 +88,7 @@ extension FaceIndex {
     ) -> SearchResult {
         var result = SearchResult(
             search: search, time: now(), tenant: context.tenant, outcome: .answered, cosineApplied: applied.cosine,
-            similarityApplied: applied.similarity, mode: "exhaustive", facesScored: 0,
+            similarityApplied: applied.similarity, mode: SearchMode.exhaustive, facesScored: 0,
             shardsAsked: handle.map.shards.count, shardsAnswered: 0, expectedStrangers: nil, candidates: [])
         switch scanned {
         case .failure(let error):

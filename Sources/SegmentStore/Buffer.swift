@@ -1,4 +1,5 @@
 package import FaceModel
+import VectorSearch
 
 // Rows that no segment holds yet, up to 1,024 of them: filled once from the front, never changed.
 // Safe because one thread appends, rows below a count that was handed on never change, and the count reaches readers
@@ -7,6 +8,8 @@ final class BufferChunk: @unchecked Sendable {
     static let capacity = 1_024
 
     let vectors: AlignedFloats
+    /// Of each whole tile of the rows below the count.
+    let planes: PlaneBlock
     let ids: UnsafeMutablePointer<FaceID>
     private let leaves: UnsafeMutablePointer<LeafID>
     private let records: UnsafeMutablePointer<FaceRecord>
@@ -15,6 +18,7 @@ final class BufferChunk: @unchecked Sendable {
 
     init(dimension: Int) {
         vectors = AlignedFloats(count: Self.capacity * dimension)
+        planes = PlaneBlock(code: PlaneCode(dimension: dimension), rows: Self.capacity)
         ids = .allocate(capacity: Self.capacity)
         leaves = .allocate(capacity: Self.capacity)
         records = .allocate(capacity: Self.capacity)
@@ -37,6 +41,17 @@ final class BufferChunk: @unchecked Sendable {
         (leaves + filled).initialize(to: row.leaf)
         (records + filled).initialize(to: row.record)
         filled += 1
+        // Before any reader is told of the row that fills the tile.
+        if filled.isMultiple(of: PlaneCode.tileRows) {
+            let first = filled - PlaneCode.tileRows
+            planes.encode(tile: first / PlaneCode.tileRows, from: vectors.base + first * dimension)
+        }
+    }
+
+    /// What a chunk's vectors and planes take, filled or not.
+    static func residentBytes(dimension: Int) -> Int {
+        capacity * dimension * MemoryLayout<Float>.stride
+            + PlaneBlock.bytes(code: PlaneCode(dimension: dimension), rows: capacity)
     }
 
     func vector(_ row: Int) -> RotatedVector {
@@ -79,10 +94,9 @@ package final class Buffer {
         return count - 1
     }
 
-    /// What the vectors of so many rows take: whole chunks.
+    /// What the vectors and planes of so many rows take: whole chunks.
     package func residentBytes(holding rows: Int) -> Int {
-        let chunks = (rows + BufferChunk.capacity - 1) / BufferChunk.capacity
-        return chunks * BufferChunk.capacity * dimension * MemoryLayout<Float>.stride
+        (rows + BufferChunk.capacity - 1) / BufferChunk.capacity * BufferChunk.residentBytes(dimension: dimension)
     }
 
     /// The rows so far; costs no copy of a row.
@@ -96,7 +110,7 @@ package struct BufferView: Sendable {
     package let count: Int
     let chunks: [BufferChunk]
 
-    package var residentBytes: Int { chunks.reduce(0) { $0 + $1.vectors.bytes } }
+    package var residentBytes: Int { chunks.count * BufferChunk.residentBytes(dimension: dimension) }
 
     package func id(_ row: Int) -> FaceID { chunk(of: row).ids[row % BufferChunk.capacity] }
     package func vector(_ row: Int) -> RotatedVector { chunk(of: row).vector(row % BufferChunk.capacity) }

@@ -158,7 +158,7 @@ package struct SearchSnapshot: Sendable {
         }
     }
 
-    /// Scores every live row of the part exactly; returns how many those were.
+    /// Offers `best` the live rows of the part that scoring each of them exactly would; returns how many are live.
     package func scan(
         _ part: ScanPart, query: PreparedQuery, into best: inout TopK, scratch: inout ScanScratch
     ) -> Int {
@@ -171,7 +171,7 @@ package struct SearchSnapshot: Sendable {
                 let block = RowBlock(
                     rows: view.segment.vectors.base + part.rows.lowerBound * dimension,
                     ids: first + part.rows.lowerBound, count: part.rows.count, source: part.source,
-                    firstRow: part.rows.lowerBound)
+                    firstRow: part.rows.lowerBound, planes: view.segment.planes, firstPlaneRow: part.rows.lowerBound)
                 return VectorSearch.scan(block, dead: view.dead, query: query, into: &best, scratch: &scratch)
             }
         case .buffer(let serial):
@@ -191,7 +191,7 @@ package struct SearchSnapshot: Sendable {
             let count = min(BufferChunk.capacity - within, part.rows.upperBound - row)
             let block = RowBlock(
                 rows: chunk.vectors.base + within * dimension, ids: chunk.ids + within, count: count,
-                source: part.source, firstRow: row)
+                source: part.source, firstRow: row, planes: chunk.planes, firstPlaneRow: within)
             scored += VectorSearch.scan(block, dead: buffer.dead, query: query, into: &best, scratch: &scratch)
             row += count
         }

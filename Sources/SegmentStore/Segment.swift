@@ -2,8 +2,8 @@ package import FaceModel
 import StorageIO
 package import VectorSearch
 
-/// An immutable segment, checked as a whole when it was opened: vectors and ids decoded in memory, records compressed
-/// in memory and decoded a block at a time. It needs its file no more, which may be removed while a snapshot holds it.
+/// An immutable segment, checked as a whole when it was opened: vectors and ids decoded in memory, bit planes made from
+/// the vectors, records compressed in memory and decoded a block at a time. It needs its file no more, which may be removed while a snapshot holds it.
 package final class Segment: Sendable {
     /// Rows of one leaf that stand together.
     package struct LeafRows: Hashable, Sendable {
@@ -35,6 +35,8 @@ package final class Segment: Sendable {
     package let leaves: [LeafRows]
     /// `count` x `dimension`, a row after another.
     let vectors: AlignedFloats
+    /// Of the rows that fill whole tiles.
+    let planes: PlaneBlock
     private let recordBlocks: [RecordBlock]
 
     init(
@@ -50,6 +52,7 @@ package final class Segment: Sendable {
         self.ids = ids
         self.leaves = leaves
         self.vectors = vectors
+        planes = PlaneBlock(code: PlaneCode(dimension: dimension), encoding: vectors.base, count: ids.count)
         self.recordBlocks = recordBlocks
     }
 
@@ -57,7 +60,8 @@ package final class Segment: Sendable {
     package var count: Int { ids.count }
 
     package var residentBytes: Int {
-        vectors.bytes + ids.count * MemoryLayout<FaceID>.stride + recordBlocks.reduce(0) { $0 + $1.stored.count }
+        vectors.bytes + planes.bytes + ids.count * MemoryLayout<FaceID>.stride
+            + recordBlocks.reduce(0) { $0 + $1.stored.count }
     }
 
     package func id(_ row: Int) -> FaceID { ids[row] }

@@ -35,7 +35,7 @@ import Testing
             let match = try #require((found.json["FaceMatches"] as? [[String: Any]])?.first)
             #expect((match["Face"] as? [String: Any])?["FaceId"] as? String == face["FaceId"] as? String)
             #expect(match["Cosine"] == nil)
-            #expect(found.headers["x-facet-coverage"] == "shards=1/1 faces=1 mode=exhaustive")
+            #expect(found.headers["x-facet-coverage"] == "shards=1/1 faces=1 mode=exhaustive sigmas=6")
             #expect(found.headers["x-facet-search-id"] != nil && found.headers["x-amzn-RequestId"] != nil)
             guard case .intent(let intent)? = api.bench.ledger.entries.first else {
                 return #expect(Bool(false), "no intent")

@@ -1,5 +1,6 @@
 import FaceModel
 import SegmentStore
+import Synchronization
 import Testing
 import VectorSearch
 
@@ -51,4 +52,55 @@ import VectorSearch
     let found = replica.search(vector, limit: 80)
     #expect(found.matches.map(\.match.face) == Array(rows.map(\.id).sorted().prefix(80)))
     #expect(found.scored == 3_000)
+}
+
+/// A writer fills tiles and has them encoded while readers scan what was published before.
+@Test private func readersScanWhatWasPublishedWhileTilesFill() async throws {
+    let dimension = 128
+    let empty = SearchSnapshot(dimension: dimension)
+    let published = Mutex((snapshot: empty, ended: false))
+    async let written: Void = {
+        var generator = Seeded(41)
+        let buffer = Buffer(serial: 1, dimension: dimension)
+        var snapshot = empty
+        while buffer.count < 3_000 {
+            for row in generator.rows(1 + Int(generator.next() % 90), dimension: dimension) { try buffer.append(row) }
+            snapshot.show(buffer.view)
+            if buffer.count > 500 {
+                snapshot.markDead(at: RowLocator(source: .buffer(1), row: Int(generator.next() % 500)))
+            }
+            published.withLock { [snapshot] in $0.snapshot = snapshot }
+        }
+        published.withLock { $0.ended = true }
+    }()
+    var generator = Seeded(42)
+    var ended = false
+    while !ended {
+        let seen = published.withLock { $0 }
+        ended = seen.ended
+        let query = generator.vector(dimension)
+        #expect(scanned(seen.snapshot, query) == everyRowScored(seen.snapshot, query))
+        await Task.yield()
+    }
+    try await written
+    #expect(published.withLock { $0.snapshot.bufferedCount } >= 3_000)
+}
+
+private func scanned(_ snapshot: SearchSnapshot, _ query: RotatedVector) -> [Match] {
+    var scratch = ScanScratch()
+    var best = TopK(limit: 20, minScore: -1)
+    for part in snapshot.parts(rowsPerPart: 777) {
+        _ = snapshot.scan(part, query: PreparedQuery(query), into: &best, scratch: &scratch)
+    }
+    return best.sorted().map(\.match)
+}
+
+private func everyRowScored(_ snapshot: SearchSnapshot, _ query: RotatedVector) -> [Match] {
+    let rows = (0..<snapshot.bufferedCount).map { RowLocator(source: .buffer(1), row: $0) }
+    let live = Set(snapshot.bufferLocators(of: Set(rows.map { snapshot.id(at: $0) })).values)
+    let prepared = PreparedQuery(query)
+    let matches = rows.filter(live.contains).map {
+        Match(face: snapshot.id(at: $0), score: exactScore(prepared, snapshot.vector(at: $0)))
+    }
+    return Array(matches.sorted(by: Match.precedes).prefix(20))
 }

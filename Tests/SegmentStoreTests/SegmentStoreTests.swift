@@ -74,17 +74,18 @@ private func open(_ disk: ForgetfulDisk) throws -> SegmentStore {
 }
 
 /// Random enrols, deletes, flushes and merges; after each the search equals a reference over a dictionary.
-@Test(arguments: 1...6) private func searchStaysExactThroughFlushesDeletesAndMerges(_ seed: UInt64) throws {
+@Test(arguments: 1...6, [64, 136, 512])
+private func searchStaysExactThroughFlushesDeletesAndMerges(_ seed: UInt64, _ dimension: Int) throws {
     var generator = Seeded(seed)
     let disk = ForgetfulDisk()
-    var replica = try Replica(disk)
+    var replica = try Replica(disk, identity: identity(dimension: dimension))
     var live: [FaceID: SegmentRow] = [:]
     var lsn: UInt64 = 0
     for _ in 0..<40 {
         lsn += 1
         switch generator.next() % 8 {
         case 0...3:
-            let rows = generator.rows(Int.random(in: 1...260, using: &generator), leaves: 3)
+            let rows = generator.rows(Int.random(in: 1...260, using: &generator), dimension: dimension, leaves: 3)
             try replica.enrol(rows)
             for row in rows { live[row.id] = row }
         case 4, 5:
@@ -95,7 +96,7 @@ private func open(_ disk: ForgetfulDisk) throws -> SegmentStore {
         case 6: try replica.flush(through: lsn)
         default: _ = try replica.compact()
         }
-        let query = live.values.map(\.vector).min { $0.values[0] < $1.values[0] } ?? generator.vector(64)
+        let query = live.values.map(\.vector).min { $0.values[0] < $1.values[0] } ?? generator.vector(dimension)
         let prepared = PreparedQuery(query)
         let expected = live.values.map { Match(face: $0.id, score: exactScore(prepared, $0.vector)) }
             .sorted(by: Match.precedes).prefix(30)

@@ -6,8 +6,9 @@ import VectorSearch
 
 /// One query over one snapshot, shared by the scan threads: each part keeps its own best and hands them over.
 final class ReplicaScan: Sendable {
-    /// What a thread scores before it looks at the shared bound, and whether anybody waits: about a millisecond.
-    private static let bytesPerPart = 8 << 20
+    /// What a thread scans before it looks at the shared bound, and whether anybody waits: a quarter of a millisecond by
+    /// planes at 512 dimensions, 2 ms where a query has every row scored exactly.
+    private static let rowsPerPart = 16_384
 
     private let snapshot: SearchSnapshot
     private let query: PreparedQuery
@@ -17,8 +18,7 @@ final class ReplicaScan: Sendable {
     init(snapshot: SearchSnapshot, query: PreparedQuery, search: ShardSearch) {
         self.snapshot = snapshot
         self.query = query
-        let rowBytes = snapshot.dimension * MemoryLayout<Float>.stride
-        parts = snapshot.parts(rowsPerPart: max(1_024, Self.bytesPerPart / rowBytes))
+        parts = snapshot.parts(rowsPerPart: Self.rowsPerPart)
         found = Mutex((TopK(limit: search.limit, minScore: search.minScore), 0))
     }
 
