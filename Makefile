@@ -23,7 +23,7 @@ PYTHON := .runtime/venv/bin/python
 # $(call step,title,command): a heading, the command, and the time it took.
 step = @printf '\n==> %s\n' '$(1)'; $(2); printf '<== %s: %d s\n' '$(1)' "$$SECONDS"
 
-.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy loadtest loadtest-cluster bench-transport dist fresh clean
+.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy loadtest loadtest-cluster bench-transport bench-engine bench-peers dist fresh clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -82,8 +82,18 @@ loadtest-cluster: build ## what the cluster adds to a search over four shards; F
 	$(call step,cost of the cluster,$(PYTHON) loadtests/cluster_cost.py --faces $(FACES))
 
 bench-transport: deps ## what a call between two processes costs, beside HTTP; SECONDS_EACH=5
-	$(call step,build of the benchmarks,swift build --package-path Benchmarks -c release)
+	$(call step,build,swift build -c release --package-path Benchmarks --product transport-bench)
 	$(call step,transport,Benchmarks/.build/release/transport-bench $(SECONDS_EACH))
+
+bench-engine: ## search by bit planes beside every row scored, 1 M faces of 512 and of 128 dimensions; ARGS='--probes 100'
+	$(call step,build,swift build -c release --package-path Benchmarks --product engine-bench)
+	$(call step,search engine,Benchmarks/.build/release/engine-bench $(ARGS))
+
+bench-peers: ## the same vectors through FAISS and ScaNN; a Python environment of its own; ARGS='--dimension 128'
+	$(call step,build,swift build -c release --package-path Benchmarks --product engine-bench)
+	@test -x .runtime/peers/bin/python || python3 -m venv .runtime/peers
+	@.runtime/peers/bin/pip install -q -r loadtests/peers/requirements.txt
+	$(call step,peers,.runtime/peers/bin/python loadtests/peers/peers.py $(ARGS))
 
 dist: deps ## release binaries with the Swift runtime inside, packed as .build-dist/facet-VERSION-ARCH.tar.gz
 	$(call step,release archive,scripts/dist.sh)

@@ -45,6 +45,13 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "X509", package: "swift-certificates"),
             ]),
+        .target(
+            name: "CVectorKernels",
+            cSettings: [.unsafeFlags(["-O3", "-fno-fast-math", "-ffp-contract=off", "-Wall", "-Wextra"])]),
+        module("VectorSearch", ["FaceModel", "CVectorKernels"]),
+        .executableTarget(
+            name: "engine-bench", dependencies: ["FaceModel", "CVectorKernels", "VectorSearch"],
+            swiftSettings: settings),
         .executableTarget(
             name: "transport-bench",
             dependencies: [
