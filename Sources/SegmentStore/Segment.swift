@@ -3,7 +3,8 @@ import StorageIO
 package import VectorSearch
 
 /// An immutable segment, checked as a whole when it was opened: vectors and ids decoded in memory, bit planes made from
-/// the vectors, records compressed in memory and decoded a block at a time. It needs its file no more, which may be removed while a snapshot holds it.
+/// the vectors, records compressed in memory and decoded a block at a time. It needs its file no more, which may be
+/// removed while a snapshot holds it.
 package final class Segment: Sendable {
     /// Rows of one leaf that stand together.
     package struct LeafRows: Hashable, Sendable {
