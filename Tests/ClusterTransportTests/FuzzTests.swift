@@ -8,10 +8,34 @@ import Testing
 @testable import ClusterModel
 @testable import ClusterTransport
 
+/// Looks that a test leaves no more memory behind than the allocator's slack. Only a soak runs by itself; beside other
+/// tests the process's memory says nothing.
+private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
+    private static let growthMax = 64 << 20
+    let isRecursive = true
+
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+    ) async throws {
+        let before = try Self.residentBytes()
+        try await function()
+        guard testCase != nil, FuzzTests.isSoak else { return }
+        let growth = try Self.residentBytes() - before
+        #expect(growth < Self.growthMax, "\(growth) bytes more than before")
+    }
+
+    private static func residentBytes() throws -> Int {
+        let statm = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
+        return try #require(statm.count > 1 ? Int(statm[1]) : nil) * 4_096
+    }
+}
+
 /// Mutated frames and bodies on both ends: any outcome but a trap or memory that grows.
-@Suite struct FuzzTests {
-    /// How many mutated inputs in all; `FACET_FUZZ` sets it.
-    static let inputs = ProcessInfo.processInfo.environment["FACET_FUZZ"].flatMap { Int($0) } ?? 100_000
+@Suite(BoundedMemory()) struct FuzzTests {
+    private static let asked = ProcessInfo.processInfo.environment["FACET_FUZZ"].flatMap { Int($0) }
+    /// How many mutated inputs in all; `FACET_FUZZ` sets it, for a soak.
+    static let inputs = asked ?? 100_000
+    static let isSoak = asked != nil
 
     private static let shardMethods: [ClusterTransport.Method] = [
         .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics,
