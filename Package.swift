@@ -179,7 +179,7 @@ let package = Package(
                 x509,
             ]),
         tests("FaceExtraction", ["FaceModel", "CFaceExtraction", "face-extractor", log]),
-        .testTarget(name: "TidyTests", swiftSettings: settings),
+        .testTarget(name: "TidyTests", dependencies: [crypto], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes Sources/ClusterTransport/Generated from Protos/ and writes the digest that a test compares. Run it after every
+# Makes Sources/ClusterTransport/Generated from Protos/ and writes the digests that TidyTests compare. Run it after every
 # change below Protos/ and commit what it writes. Needs protoc; its Swift plugin is built from the swift-protobuf
 # release that Package.swift names.
 set -euo pipefail

@@ -4,9 +4,9 @@ package struct TransportSettings: Sendable {
     package var silence: Duration = .seconds(2)
     /// Resolving, connecting, TLS and hello together.
     package var connectTimeout: Duration = .seconds(3)
-    /// The first pause after a failed attempt, and the longest.
+    /// The first pause after a failed attempt, and the longest: a node that is back must not be refused for long.
     package var backoffMin: Duration = .milliseconds(50)
-    package var backoffMax: Duration = .seconds(5)
+    package var backoffMax: Duration = .milliseconds(500)
     /// Requests that wait for one node, and the bytes of those that have not left.
     package var pendingRequestsMax = 1_024
     package var pendingBytesMax = 64 << 20

@@ -1,29 +1,4 @@
 import CVectorKernels
-import Glibc
-
-/// The memory of a block of planes, freed with its last reference.
-// Safe because a tile is written once, before it is handed to readers or past those that they were given.
-private final class PlaneMemory: @unchecked Sendable {
-    private static let cacheLine = 64
-    private static let hugePage = 2 << 20
-    /// Below this, little is won and up to half of it could be lost at the ends.
-    private static let hugeBytesMin = 4 << 20
-
-    let base: UnsafeMutableRawPointer
-    let bytes: Int
-
-    init(bytes: Int) {
-        self.bytes = bytes
-        let isLarge = bytes >= Self.hugeBytesMin
-        base = .allocate(byteCount: max(bytes, 1), alignment: isLarge ? Self.hugePage : Self.cacheLine)
-        // Before the first write, which decides the size of the page. A kernel that refuses costs speed alone.
-        if isLarge { _ = madvise(base, bytes, MADV_HUGEPAGE) }
-        // Kernels read some bytes behind a row, whose codes they then multiply by zero.
-        base.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-    }
-
-    deinit { base.deallocate() }
-}
 
 /// Bit planes of rows that stand one after another, in tiles of `PlaneCode.tileRows`: 4 bits a component and at most
 /// 24 bytes of factors a row. Rows that do not fill a tile have no planes and are scored exactly.
@@ -40,7 +15,7 @@ package struct PlaneBlock: Sendable {
     package let code: PlaneCode
     /// Tiles there is room for.
     package let tiles: Int
-    private let memory: PlaneMemory
+    private let memory: AlignedMemory
     private let stages: [Stage]
 
     /// Room for the tiles that `rows` rows fill.
@@ -49,7 +24,9 @@ package struct PlaneBlock: Sendable {
         tiles = rows / PlaneCode.tileRows
         let place = Self.place(code, tiles: tiles)
         stages = place.stages
-        memory = PlaneMemory(bytes: place.bytes)
+        memory = AlignedMemory(bytes: place.bytes)
+        // Kernels read some bytes behind a row, whose codes they then multiply by zero.
+        memory.base.initializeMemory(as: UInt8.self, repeating: 0, count: place.bytes)
     }
 
     /// What a block with room for `rows` rows takes in memory.

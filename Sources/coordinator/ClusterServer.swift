@@ -19,13 +19,6 @@ struct ClusterServer {
     /// How long a start waits for nodes to open their shards; what is not open then is opened when it is asked.
     private static let openLimit = Duration.seconds(5)
 
-    /// A node that is back must not be refused for long because it was away.
-    private static let transport: TransportSettings = {
-        var settings = TransportSettings()
-        settings.backoffMax = .milliseconds(500)
-        return settings
-    }()
-
     private let configuration: ClusterConfiguration
     private let coordinator: ClusterConfiguration.Coordinator
 
@@ -40,7 +33,7 @@ struct ClusterServer {
         let masterKey = try masterKey()
         let identity = try identity()
         let registers = try await openRegisters()
-        let connections = NodeConnections(identity: identity, settings: Self.transport) {
+        let connections = NodeConnections(identity: identity) {
             await registers.address(of: $0)
         }
         let service = ClientService(

@@ -188,11 +188,12 @@ class Lab:
 
     def __init__(
         self, folder: Path, nodes: int = 4, coordinators: int = 2, members: int = 1, deadline: int = 30,
-        proxied: Iterable[str] = (),
+        proxied: Iterable[str] = (), log_level: str = "info",
     ) -> None:
         self.folder = folder
         self.config = folder / "cluster.yaml"
         self.deadline = deadline
+        self.log_level = log_level
         self.etcd = [Etcd(self, f"etcd-{number + 1}") for number in range(members)]
         self.nodes = [Node(self, f"node-{number + 1}") for number in range(nodes)]
         self.coordinators = [Coordinator(self, f"coordinator-{number + 1}") for number in range(coordinators)]
@@ -296,6 +297,7 @@ class Lab:
                 for number, coordinator in enumerate(self.coordinators)
             },
             "search": {"threads": 1},
+            "log": {"level": self.log_level},
         }
 
 

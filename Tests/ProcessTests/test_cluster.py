@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cluster import Coordinator, Lab, total
-from harness import Key, Server, encode, facectl, photo, search_id, send, sign, unit_vectors
+from harness import ROOT, Key, Server, encode, facectl, photo, search_id, send, sign, unit_vectors
 
 PHOTOS = "photos"
 NAMES = ["obama", "obama3", "biden"]
@@ -15,7 +15,7 @@ NAMES = ["obama", "obama3", "biden"]
 
 @pytest.fixture(scope="module")
 def lab(make_lab: Callable[..., Lab]) -> Lab:
-    return make_lab()
+    return make_lab(log_level="debug")
 
 
 @pytest.fixture
@@ -196,17 +196,22 @@ def test_a_key_made_now_works_at_once_and_revoked_no_more(lab: Lab, pair: tuple[
 
 
 def test_a_request_id_is_in_the_logs_of_every_hop(lab: Lab, pair: tuple[Coordinator, Coordinator]) -> None:
-    """Where something is logged at all: here the coordinator's line of the request itself."""
     answer = pair[0].search_vector(PHOTOS, unit_vectors(1, seed=46)[0])
-    request = answer.headers["x-amzn-requestid"]
-    assert request in pair[0].log
+    request = f"request={answer.headers['x-amzn-requestid']}"
+    assert request in pair[0].log and request not in pair[1].log
+    for node in lab.nodes:
+        lines = [line for line in node.log.splitlines() if request in line]
+        assert any("method=search" in line for line in lines), node.label
+        assert any("method=append" in line for line in lines) == (node.label == "node-1"), "the ledger's node"
 
 
 def test_metrics_of_every_process_are_prometheus_text(lab: Lab, photos: dict[str, str]) -> None:
+    table = (ROOT / "docs/metrics.md").read_text()
     for process in [*lab.nodes, *lab.coordinators]:
         text = process.get("/metrics").body.decode()
         names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
         assert names and all(name.startswith("facet_") for name in names), names
+        assert not [name for name in names if f"`{name}`" not in table], "docs/metrics.md names every metric"
     assert total(lab.coordinators[0].metrics(), "facet_nodes") == 4
     assert total(lab.coordinators[0].metrics(), "facet_complete") == 1
 

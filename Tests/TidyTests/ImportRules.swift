@@ -10,7 +10,7 @@ enum ImportRules {
         // Level 2
         "VectorSearch": ["FaceModel", "CVectorKernels", "Glibc"],
         "WriteAheadLog": ["FaceModel", "StorageIO"],
-        "SegmentStore": ["FaceModel", "StorageIO", "VectorSearch", "Glibc"],
+        "SegmentStore": ["FaceModel", "StorageIO", "VectorSearch"],
         "ClusterModel": ["FaceModel"],
         "AuditLedger": ["FaceModel", "Crypto"],
         // Level 3

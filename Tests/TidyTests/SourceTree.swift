@@ -51,11 +51,11 @@ enum SourceTree {
         }
     }
 
-    private static func text(of path: String) throws -> String {
+    static func text(of path: String) throws -> String {
         try String(contentsOf: root.appending(path: path), encoding: .utf8)
     }
 
-    private static func files(below folders: [String], recursive: Bool = true) throws -> [String] {
+    static func files(below folders: [String], recursive: Bool = true) throws -> [String] {
         var found: [String] = []
         for folder in folders {
             let base = root.appending(path: folder).resolvingSymlinksInPath()

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import Testing
 
@@ -38,5 +39,20 @@ import Testing
             atPath: SourceTree.root.appending(path: "Sources").path())
         #expect(Set(folders) == Set(ImportRules.allowed.keys).union(ImportRules.foreign))
         #expect(ImportRules.pure.isSubset(of: ImportRules.allowed.keys))
+    }
+
+    /// `scripts/protos.sh` writes both: a schema changed without its Swift, or Swift changed by hand, is found here.
+    @Test func generatedSwiftIsThatOfTheSchema() throws {
+        let lines = try SourceTree.text(of: "Protos/generated.sha256").split(separator: "\n")
+        var listed: Set<String> = []
+        for line in lines {
+            let (digest, path) = (String(line.prefix(64)), String(line.dropFirst(66)))
+            let text = try SourceTree.text(of: path)
+            let found = SHA256.hash(data: Data(text.utf8)).map { String(format: "%02x", $0) }.joined()
+            #expect(found == digest, "\(path) is not what scripts/protos.sh saw; run it")
+            listed.insert(path)
+        }
+        let there = try SourceTree.files(below: ["Protos", "Sources/ClusterTransport/Generated"])
+        #expect(listed == Set(there).subtracting(["Protos/generated.sha256"]))
     }
 }

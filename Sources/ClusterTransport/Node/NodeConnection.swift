@@ -1,3 +1,4 @@
+import FaceModel
 import Logging
 import NIOCore
 
@@ -9,6 +10,18 @@ struct NodeContext: Sendable {
     let log: Logger
     /// Requests being answered on all connections.
     let inFlight: BoundedCount
+
+    /// With the id that the coordinator's own line has: one request can be followed through every process it touched.
+    func note(_ failure: Failure?, _ method: Method, _ request: RequestID?, peer: PeerIdentity, remote: String) {
+        var metadata: Logger.Metadata = [
+            "method": "\(method.label)", "request": "\(request.map { "\($0)" } ?? "unknown")",
+        ]
+        guard let failure else { return log.debug("a request was answered", metadata: metadata) }
+        metadata["peer"] = "\(peer)"
+        metadata["remote"] = "\(remote)"
+        metadata["failure"] = "\(failure)"
+        log.log(level: failure.isOrdinary ? .debug : .warning, "a request failed", metadata: metadata)
+    }
 }
 
 /// The requests of one peer. Every stored variable is touched on the connection's event loop only; each request runs in
@@ -112,14 +125,7 @@ final class NodeConnection: FrameConnectionDelegate {
             let answer = await context.runner.answer(method, frame, from: peer.role)
             context.inFlight.leave()
             context.metrics.request(method, code: answer.failure?.label ?? "ok", since: start)
-            if let failure = answer.failure {
-                context.log.log(
-                    level: failure.isOrdinary ? .debug : .warning, "a request failed",
-                    metadata: [
-                        "method": "\(method.label)", "request": "\(answer.request.map { "\($0)" } ?? "unknown")",
-                        "peer": "\(peer)", "remote": "\(remote)", "failure": "\(failure)",
-                    ])
-            }
+            context.note(answer.failure, method, answer.request, peer: peer, remote: remote)
             answers.push(Finished(id: frame.id, frame: answer.frame))
         }
         running[frame.id] = Running(task: task)
