@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -69,10 +70,19 @@ class CallFailed(Exception):
         self.response = response
 
 
+# Below those that the system gives to connections, of which one could else be taken before a server binds it.
+_ports = itertools.cycle(range(10_000 + os.getpid() * 16 % 11_000, 32_000))
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    for port in _ports:
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("a cycle has no end")
 
 
 def facectl(

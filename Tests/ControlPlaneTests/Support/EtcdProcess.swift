@@ -75,24 +75,36 @@ final class EtcdProcess: Sendable {
 }
 
 enum FreePorts {
-    /// Ports that were free a moment ago.
+    /// Below those that the system gives to connections: one of these, free when it is taken, would else be somebody's by
+    /// the time that a server binds it.
+    private static let range = 10_000..<32_000
+    private static let next = Mutex(range.lowerBound + Int(getpid()) * 16 % range.count)
+
+    /// Ports that were free a moment ago, and that no other call in this process gets before all others were taken.
     static func take(_ count: Int) throws -> [Int] {
-        var sockets: [Int32] = []
-        defer { for descriptor in sockets { close(descriptor) } }
-        return try (0..<count).map { _ in
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            sockets.append(descriptor)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let done = withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+        try (0..<count).map { _ in
+            for _ in range {
+                let port = next.withLock { next in
+                    next = next + 1 < range.upperBound ? next + 1 : range.lowerBound
+                    return next
                 }
+                if isFree(port) { return port }
             }
-            guard done else { throw POSIXError(.EADDRINUSE) }
-            return Int(UInt16(bigEndian: address.sin_port))
+            throw POSIXError(.EADDRINUSE)
+        }
+    }
+
+    private static func isFree(_ port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
         }
     }
 }
