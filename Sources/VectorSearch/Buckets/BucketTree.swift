@@ -1,0 +1,130 @@
+import CVectorKernels
+package import FaceModel
+
+/// The buckets of a shard: below each of its roots a tree in which a bucket that grew too large has two children.
+///
+/// Invariants: a face's bucket is found by descent alone, from the bucket it was written under to the nearest child at
+/// each level, so it depends on the face's bits and the tree and on nothing else; a split changes the bucket of no face
+/// outside the bucket that is split; ids rise with every split, so that a child's is greater than its parent's and
+/// than every id before. A value: copies share the centroids.
+package struct BucketTree: Hashable, Sendable {
+    private struct Branch: Hashable, Sendable {
+        var children: (first: LeafID, second: LeafID)
+        /// The children's centroids, one after the other.
+        var centroids: [Float]
+
+        static func == (a: Branch, b: Branch) -> Bool { a.children == b.children && a.centroids == b.centroids }
+        func hash(into hasher: inout Hasher) { hasher.combine(children.first) }
+    }
+
+    /// Rising, never none.
+    package let roots: [LeafID]
+    private var branches: [LeafID: Branch] = [:]
+    private var parents: [LeafID: LeafID] = [:]
+    private var greatest: LeafID
+
+    /// Every root is a bucket that was never split. No roots, or one twice, is a programming error.
+    package init(roots: [LeafID]) {
+        self.roots = roots.sorted()
+        guard let last = self.roots.last else { preconditionFailure("a tree stands on something") }
+        precondition(Set(roots).count == roots.count, "a root stands once")
+        greatest = last
+    }
+
+    // MARK: Reading
+
+    /// The buckets that are not split, by rising id.
+    package var leaves: [LeafID] {
+        (roots + parents.keys).filter { branches[$0] == nil }.sorted()
+    }
+
+    package func isLeaf(_ id: LeafID) -> Bool { contains(id) && branches[id] == nil }
+
+    /// Whether the bucket is, or was before it was split, part of this tree.
+    package func contains(_ id: LeafID) -> Bool { parents[id] != nil || roots.contains(id) }
+
+    /// Those that were split: no face of theirs is enrolled any more, but rows may still be written under them.
+    package var splitBuckets: Set<LeafID> { Set(branches.keys) }
+
+    package var splits: Int { branches.count }
+
+    /// What the next split's children are called.
+    package var nextChildren: (LeafID, LeafID) {
+        let next = max(greatest.value, UInt32(Limits.shardsPerCollectionMax) - 1) + 1
+        return (LeafID(next), LeafID(next + 1))
+    }
+
+    /// The direction its faces gather around; nil for a root, which has none.
+    package func centroid(of id: LeafID) -> RotatedVector? {
+        guard let parent = parents[id], let branch = branches[parent] else { return nil }
+        let half = branch.centroids.count / 2
+        let start = id == branch.children.first ? 0 : half
+        return RotatedVector(rotated: Array(branch.centroids[start..<start + half]))
+    }
+
+    /// The bucket of a face that was written under `start`: the nearest child at each level by exact score, of equals
+    /// the first. A bucket that is not of this tree is a programming error.
+    package func leaf(of vector: RotatedVector, below start: LeafID) -> LeafID {
+        precondition(contains(start), "a bucket of another shard")
+        guard branches[start] != nil else { return start }
+        let values = vector.values.map(Double.init)
+        var at = start
+        while let branch = branches[at] {
+            precondition(branch.centroids.count == 2 * values.count, "a vector of another collection")
+            var scores: (Float, Float) = (0, 0)
+            withUnsafeMutableBytes(of: &scores) { bytes in
+                guard let scores = bytes.bindMemory(to: Float.self).baseAddress else { return }
+                facet_score_rows(values, branch.centroids, 2, values.count, scores)
+            }
+            at = scores.1 > scores.0 ? branch.children.second : branch.children.first
+        }
+        return at
+    }
+
+    /// The leaves that the buckets asked for stand for: themselves, or all their descendants. Others are ignored.
+    package func expand(_ asked: [LeafID]) -> Set<LeafID> {
+        var found: Set<LeafID> = []
+        var seen: Set<LeafID> = []
+        var open = asked.filter(contains)
+        while let id = open.popLast() {
+            guard seen.insert(id).inserted else { continue }
+            if let branch = branches[id] {
+                open += [branch.children.first, branch.children.second]
+            } else {
+                found.insert(id)
+            }
+        }
+        return found
+    }
+
+    /// Every bucket that a face of `leaves` may still be written under: these and all their ancestors.
+    package func paths(to leaves: Set<LeafID>) -> Set<LeafID> {
+        var found = leaves
+        for leaf in leaves {
+            var at = leaf
+            while let parent = parents[at], found.insert(parent).inserted { at = parent }
+        }
+        return found
+    }
+
+    // MARK: Growing
+
+    /// Whether `split` may follow on this tree: its parent is a leaf, its children are new, centroids fit each other.
+    package func accepts(_ split: BucketSplit) -> Bool {
+        let next = nextChildren.0
+        let dimension = split.centroids.0.dimension
+        return isLeaf(split.parent) && split.children.0 >= next && split.children.0 < split.children.1
+            && dimension > 0 && dimension.isMultiple(of: 8) && split.centroids.1.dimension == dimension
+    }
+
+    /// A split that the tree does not accept is a programming error.
+    package mutating func apply(_ split: BucketSplit) {
+        precondition(accepts(split), "a split of another tree")
+        branches[split.parent] = Branch(
+            children: (split.children.0, split.children.1),
+            centroids: split.centroids.0.values + split.centroids.1.values)
+        parents[split.children.0] = split.parent
+        parents[split.children.1] = split.parent
+        greatest = split.children.1
+    }
+}
