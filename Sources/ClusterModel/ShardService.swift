@@ -108,10 +108,17 @@ package struct ShardSearch: Sendable {
     package var limit: Int
     /// Inclusive.
     package var minScore: Float
-    package init(query: RotatedVector, limit: Int, minScore: Float) {
+    /// Standard errors within which estimates from bit planes are trusted: above 0, infinity for certain bounds.
+    package var sigmas: Double
+    /// The buckets whose faces are compared, at most `Limits.bucketsPerSearchMax`; nil for every face. A bucket that was
+    /// split since stands for all that came of it; one that the shard's tree does not know is ignored.
+    package var buckets: [LeafID]?
+    package init(query: RotatedVector, limit: Int, minScore: Float, sigmas: Double, buckets: [LeafID]? = nil) {
         self.query = query
         self.limit = limit
         self.minScore = minScore
+        self.sigmas = sigmas
+        self.buckets = buckets
     }
 }
 
@@ -128,11 +135,78 @@ package struct ShardSearchAnswer: Sendable {
     /// In `Match.precedes` order.
     package var candidates: [ShardCandidate]
     package var facesScored: Int
+    /// Buckets whose faces were compared.
+    package var buckets: Int
     package var lsn: LogIndex
-    package init(candidates: [ShardCandidate], facesScored: Int, lsn: LogIndex) {
+    /// Log position of the last split of a bucket that the shard has applied; zero before the first.
+    package var tree: LogIndex
+    package init(candidates: [ShardCandidate], facesScored: Int, buckets: Int, lsn: LogIndex, tree: LogIndex) {
         self.candidates = candidates
         self.facesScored = facesScored
+        self.buckets = buckets
         self.lsn = lsn
+        self.tree = tree
+    }
+}
+
+/// A leaf of a shard's tree.
+package struct Bucket: Hashable, Sendable {
+    package var leaf: LeafID
+    /// Live faces in it, about.
+    package var faces: Int
+    /// Mean direction of the faces it was made of; nil for a root that was never split.
+    package var centroid: RotatedVector?
+    package init(leaf: LeafID, faces: Int, centroid: RotatedVector?) {
+        self.leaf = leaf
+        self.faces = faces
+        self.centroid = centroid
+    }
+}
+
+/// Some of a shard's buckets. Pages that are read while buckets split still cover the shard: what comes of a split has
+/// greater ids than every bucket before.
+package struct BucketPage: Hashable, Sendable {
+    /// As `ShardSearchAnswer.tree`.
+    package var tree: LogIndex
+    /// By rising id, all greater than the `after` asked for.
+    package var buckets: [Bucket]
+    /// True when buckets beyond the last one exist.
+    package var more: Bool
+    package init(tree: LogIndex, buckets: [Bucket], more: Bool) {
+        self.tree = tree
+        self.buckets = buckets
+        self.more = more
+    }
+}
+
+/// Asks for about one in `every` of a shard's live faces: those whose ExternalImageId (else whose FaceId) has a CRC-32C,
+/// of its UTF-8 (else of its 16 bytes), that `every` divides. Faces of one ExternalImageId come together or not at all.
+package struct SampleRequest: Hashable, Sendable {
+    /// At least 1.
+    package var every: UInt32
+    /// At most this many, 1...`Limits.sampleFacesMax`, the first by FaceId.
+    package var limit: Int
+    package init(every: UInt32, limit: Int) {
+        self.every = every
+        self.limit = limit
+    }
+}
+
+package struct SampledFace: Hashable, Sendable {
+    package var id: FaceID
+    package var vector: RotatedVector
+    /// The leaf it stands under.
+    package var bucket: LeafID
+    package var externalImageID: ExternalImageID?
+    package var imageID: ImageID?
+    package init(
+        id: FaceID, vector: RotatedVector, bucket: LeafID, externalImageID: ExternalImageID?, imageID: ImageID?
+    ) {
+        self.id = id
+        self.vector = vector
+        self.bucket = bucket
+        self.externalImageID = externalImageID
+        self.imageID = imageID
     }
 }
 
@@ -240,7 +314,12 @@ package protocol ShardService: Sendable {
     func delete(
         _ faces: [FaceID], token: RequestToken, _ call: ShardCall
     ) async throws(ShardError) -> DeleteOutcome
-    func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer
+    /// 1...`Limits.searchesPerRequestMax` searches, answered in order and from one state of the shard.
+    func search(_ searches: [ShardSearch], _ call: ShardCall) async throws(ShardError) -> [ShardSearchAnswer]
+    /// The leaves of the shard's tree after `after`, at most `limit`, 1...`Limits.bucketsPageMax`.
+    func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage
+    /// In FaceID order.
+    func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace]
     /// The faces of `ids` that exist, in FaceID order.
     func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace]
     func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector?

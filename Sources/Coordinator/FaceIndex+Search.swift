@@ -134,12 +134,18 @@ extension FaceIndex {
         _ context: CallContext
     ) async throws(CoordinatorError) -> Scanned {
         let search = ShardSearch(
-            query: probe.vector, limit: request.limit + (probe.excluding == nil ? 0 : 1), minScore: applied.cosine)
+            query: probe.vector, limit: request.limit + (probe.excluding == nil ? 0 : 1), minScore: applied.cosine,
+            sigmas: PlaneCode.sigmasDefault)
         let gathering = await gather(
             SearchMerge(limit: search.limit), from: handle,
             context.scope.reserving(.milliseconds(Limits.resultEntryMilliseconds))
         ) { (shard, call) async throws(ShardError) in
-            let answer = try await self.shards.search(search, call)
+            let answers = try await self.shards.search([search], call)
+            guard answers.count == 1, let answer = answers.first else {
+                throw .unreachable(
+                    shard.id, node: shard.node, reason: "it gave \(answers.count) answers to one search",
+                    outcomeUnknown: false)
+            }
             if let fault = answer.implausibility(as: search) {
                 throw .unreachable(
                     shard.id, node: shard.node, reason: "its answer makes no sense: \(fault)", outcomeUnknown: false)

@@ -15,10 +15,18 @@ package enum Limits {
     package static let headerTextBytesMax = 512
     package static let clockSkewSecondsMax = 300
     package static let requestDeadlineSeconds = 30
+    /// Searches of one batch, and the candidates they may ask for together: so many fit a frame between processes.
+    package static let searchesPerRequestMax = 64
+    package static let candidatesPerRequestMax = 65_536
     package static let requestsInFlightMax = 256
     // Vectors.
     package static let dimensionRange = 64...2_048
     package static let normMin: Float = 1e-6
+    // Buckets.
+    /// Buckets a search may name, buckets of a page, and faces of a sample, which carry vectors and so must fit a frame.
+    package static let bucketsPerSearchMax = 65_536
+    package static let bucketsPageMax = 2_048
+    package static let sampleFacesMax = 2_048
     // Log.
     package static let recordPayloadBytesMax = 1 << 20
     package static let batchBytesMax = 1 << 20

@@ -49,16 +49,26 @@ package final class ShardNode: ShardService {
         return DeleteOutcome(deleted: ids, notFound: missing, lsn: lsn)
     }
 
-    package func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer {
+    package func search(
+        _ searches: [ShardSearch], _ call: ShardCall
+    ) async throws(ShardError) -> [ShardSearchAnswer] {
         let began = ContinuousClock.now
         do throws(ShardError) {
-            let answer = try await shelf.replica(call.shard).search(search, on: pool, call)
+            let answers = try await shelf.replica(call.shard).search(searches, on: pool, call)
             metrics.searched(since: began)
-            return answer
+            return answers
         } catch {
             if case .deadlineExceeded = error { metrics.abandoned() }
             throw error
         }
+    }
+
+    package func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage {
+        try shelf.replica(call.shard).buckets(after: after, limit: limit, call)
+    }
+
+    package func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace] {
+        try shelf.replica(call.shard).sample(request, call)
     }
 
     package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {

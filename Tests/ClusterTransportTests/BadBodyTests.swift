@@ -30,7 +30,8 @@ import Testing
     }
 
     private func search(_ change: (inout WireSearchRequest) -> Void) throws -> String? {
-        var message = WireSearchRequest(ShardSearch(query: .sample, limit: 3, minScore: 0), Self.call)
+        let search = ShardSearch(query: .sample, limit: 3, minScore: 0, sigmas: 6, buckets: [.root, LeafID(300)])
+        var message = WireSearchRequest([search, search], Self.call)
         change(&message)
         return try field(.search, message)
     }
@@ -54,17 +55,55 @@ import Testing
     }
 
     @Test func searchesAreChecked() throws {
+        func second(_ change: (inout WireSearch) -> Void) throws -> String? { try search { change(&$0.searches[1]) } }
         let nan = FieldBytes.floats([.nan] + Array(repeating: 0, count: 63))
         let infinite = FieldBytes.floats(Array(repeating: 0, count: 63) + [.infinity])
-        #expect(try search { $0.query = nan } == "query")
-        #expect(try search { $0.query = infinite } == "query")
-        #expect(try search { $0.query.removeLast() } == "query")
-        #expect(try search { $0.query = Data() } == "query")
-        #expect(try search { $0.query = Data(count: 4 * 65) } == "query")
-        #expect(try search { $0.query = Data(count: 4 * 4_096) } == "query")
-        #expect(try search { $0.limit = 0 } == "limit")
-        #expect(try search { $0.limit = 4_098 } == "limit")
-        #expect(try search { $0.minScore = .nan } == "min_score")
+        #expect(try second { _ in } == nil)
+        #expect(try second { $0.query = nan } == "searches[1].query")
+        #expect(try second { $0.query = infinite } == "searches[1].query")
+        #expect(try second { $0.query.removeLast() } == "searches[1].query")
+        #expect(try second { $0.query = Data() } == "searches[1].query")
+        #expect(try second { $0.query = Data(count: 4 * 65) } == "searches[1].query")
+        #expect(try second { $0.query = Data(count: 4 * 4_096) } == "searches[1].query")
+        #expect(try second { $0.limit = 0 } == "searches[1].limit")
+        #expect(try second { $0.limit = 4_098 } == "searches[1].limit")
+        #expect(try second { $0.minScore = .nan } == "searches[1].min_score")
+        #expect(try second { $0.sigmas = 0 } == "searches[1].sigmas")
+        #expect(try second { $0.sigmas = -1 } == "searches[1].sigmas")
+        #expect(try second { $0.sigmas = .nan } == "searches[1].sigmas")
+        #expect(try second { $0.sigmas = .infinity } == nil)
+        #expect(try second { $0.buckets.removeLast() } == "searches[1].buckets")
+        #expect(try second { $0.buckets = Data(count: 4 * 65_537) } == "searches[1].buckets")
+    }
+
+    @Test func batchesAreBounded() throws {
+        func batch(_ count: Int, limit: UInt32) throws -> String? {
+            try search { message in
+                var search = message.searches[0]
+                search.limit = limit
+                message.searches = Array(repeating: search, count: count)
+            }
+        }
+        #expect(try batch(0, limit: 1) == "searches")
+        #expect(try batch(64, limit: 1_024) == nil)
+        #expect(try batch(65, limit: 1) == "searches")
+        #expect(try batch(64, limit: 1_025) == "searches")
+        #expect(try batch(15, limit: 4_097) == nil)
+        #expect(try batch(16, limit: 4_097) == "searches")
+    }
+
+    @Test func samplesAndPagesAreChecked() throws {
+        var sample = WireSampleRequest(SampleRequest(every: 2, limit: 9), Self.call)
+        #expect(try field(.sample, sample) == nil)
+        sample.limit = 2_049
+        #expect(try field(.sample, sample) == "limit")
+        sample.every = 0
+        #expect(try field(.sample, sample) == "every")
+        for (limit, refused): (UInt32, String?) in [(0, "limit"), (1, nil), (2_048, nil), (2_049, "limit")] {
+            var buckets = WireBucketsRequest(after: LeafID(4), limit: 1, Self.call)
+            buckets.limit = limit
+            #expect(try field(.buckets, buckets) == refused)
+        }
     }
 
     @Test func enrolmentsAreChecked() throws {

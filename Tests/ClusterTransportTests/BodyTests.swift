@@ -74,28 +74,86 @@ import Testing
 
     @Test(arguments: seeds) func searches(seed: UInt64) throws {
         var arbitrary = Arbitrary(seed: seed)
-        let search = ShardSearch(
-            query: arbitrary.vector(arbitrary.dimension()), limit: arbitrary.int(1...4_097),
-            minScore: arbitrary.float())
-        let message = WireSearchRequest(search, try wire(arbitrary.call(node)))
-        guard case (.search(let read), _) = try request(.search, message) else {
-            throw BodyError("method", "another one was read")
+        let dimension = arbitrary.dimension()
+        let searches = arbitrary.many(1...8) { arbitrary in
+            ShardSearch(
+                query: arbitrary.vector(dimension), limit: arbitrary.int(1...4_097), minScore: arbitrary.float(),
+                sigmas: arbitrary.bool() ? .infinity : Double(arbitrary.int(1...9)),
+                buckets: arbitrary.optional { $0.many(0...9) { LeafID(UInt32($0.int(0...1 << 30))) } })
         }
-        #expect(read.query == search.query && read.limit == search.limit && read.minScore == search.minScore)
-        let candidates = arbitrary.many(0...50) { ShardCandidate(score: $0.float(), face: $0.storedFace()) }
-            .sorted {
-                Match.precedes(
-                    Match(face: $0.face.id, score: $0.score), Match(face: $1.face.id, score: $1.score))
-            }
-        let answer = ShardSearchAnswer(candidates: candidates, facesScored: arbitrary.int(0...99), lsn: LogIndex(4))
-        let back = try sent(WireSearchAnswer(answer)).domain(limit: candidates.count)
-        #expect(back.candidates == candidates && back.facesScored == answer.facesScored && back.lsn == answer.lsn)
-        if candidates.count > 1 {
-            var wrong = answer
-            wrong.candidates.reverse()
-            #expect(throws: BodyError.self) { try sent(WireSearchAnswer(wrong)).domain(limit: candidates.count) }
-            #expect(throws: BodyError.self) { try sent(WireSearchAnswer(answer)).domain(limit: candidates.count - 1) }
+        guard
+            case (.search(let read), _) = try request(
+                .search, WireSearchRequest(searches, try wire(arbitrary.call(node))))
+        else { throw BodyError("method", "another one was read") }
+        try #require(read.count == searches.count)
+        for (a, b) in zip(read, searches) {
+            #expect(a.query == b.query && a.limit == b.limit && a.minScore == b.minScore)
+            #expect(a.sigmas == b.sigmas && a.buckets == b.buckets)
         }
+    }
+
+    @Test(arguments: seeds) func answersToSearches(seed: UInt64) throws {
+        var arbitrary = Arbitrary(seed: seed)
+        let answers = arbitrary.many(1...5) { arbitrary in
+            ShardSearchAnswer(
+                candidates: arbitrary.many(0...30) { ShardCandidate(score: $0.float(), face: $0.storedFace()) }
+                    .sorted {
+                        Match.precedes(
+                            Match(face: $0.face.id, score: $0.score), Match(face: $1.face.id, score: $1.score))
+                    },
+                facesScored: arbitrary.int(0...99), buckets: arbitrary.int(0...9), lsn: LogIndex(4), tree: LogIndex(3))
+        }
+        let limits = answers.map(\.candidates.count)
+        let back = try sent(WireSearchAnswer(answers)).domain(limits: limits)
+        try #require(back.count == answers.count)
+        for (a, b) in zip(back, answers) {
+            #expect(a.candidates == b.candidates && a.facesScored == b.facesScored && a.buckets == b.buckets)
+            #expect(a.lsn == b.lsn && a.tree == b.tree)
+        }
+        #expect(throws: BodyError.self) { try sent(WireSearchAnswer(answers)).domain(limits: limits + [1]) }
+        guard let long = answers.firstIndex(where: { $0.candidates.count > 1 }) else { return }
+        var wrong = answers
+        wrong[long].candidates.reverse()
+        #expect(throws: BodyError.self) { try sent(WireSearchAnswer(wrong)).domain(limits: limits) }
+        var fewer = limits
+        fewer[long] -= 1
+        #expect(throws: BodyError.self) { try sent(WireSearchAnswer(answers)).domain(limits: fewer) }
+    }
+
+    @Test(arguments: seeds) func bucketsAndSamples(seed: UInt64) throws {
+        var arbitrary = Arbitrary(seed: seed)
+        let dimension = arbitrary.dimension()
+        var leaf: UInt32 = 0
+        let buckets = arbitrary.many(2...30) { arbitrary in
+            leaf += UInt32(arbitrary.int(1...99))
+            return Bucket(
+                leaf: LeafID(leaf), faces: arbitrary.int(0...999),
+                centroid: arbitrary.optional { $0.vector(dimension) })
+        }
+        let page = BucketPage(tree: LogIndex(seed), buckets: buckets, more: arbitrary.bool())
+        #expect(try sent(WireBucketsAnswer(page)).domain(after: nil, limit: buckets.count) == page)
+        #expect(throws: BodyError.self) { try sent(WireBucketsAnswer(page)).domain(after: nil, limit: 1) }
+        #expect(throws: BodyError.self) {
+            try sent(WireBucketsAnswer(page)).domain(after: buckets[0].leaf, limit: buckets.count)
+        }
+        let unordered = BucketPage(tree: .zero, buckets: buckets.reversed(), more: false)
+        #expect(throws: BodyError.self) {
+            try sent(WireBucketsAnswer(unordered)).domain(after: nil, limit: buckets.count)
+        }
+        var cut = WireBucketsAnswer(page)
+        cut.withCentroid.removeLast()
+        #expect(throws: BodyError.self) { try sent(cut).domain(after: nil, limit: buckets.count) }
+        let sample = arbitrary.many(1...30) { arbitrary in
+            SampledFace(
+                id: arbitrary.face(), vector: arbitrary.vector(dimension), bucket: LeafID(UInt32(arbitrary.int(0...9))),
+                externalImageID: arbitrary.externalImageID(), imageID: arbitrary.optional { ImageID($0.bits()) })
+        }
+        .sorted { $0.id < $1.id }
+        #expect(try sent(WireSampleAnswer(sample)).domain(limit: sample.count) == sample)
+        #expect(throws: BodyError.self) { try sent(WireSampleAnswer(sample)).domain(limit: sample.count - 1) }
+        var short = WireSampleAnswer(sample)
+        short.vectors.removeLast(4)
+        #expect(throws: BodyError.self) { try sent(short).domain(limit: sample.count) }
     }
 
     @Test(arguments: seeds) func facesAndPages(seed: UInt64) throws {

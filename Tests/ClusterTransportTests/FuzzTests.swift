@@ -38,7 +38,7 @@ private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
     static let isSoak = asked != nil
 
     private static let shardMethods: [ClusterTransport.Method] = [
-        .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics,
+        .open, .drop, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
     ]
 
     /// Flips, cuts, repeats and inserts.
@@ -71,10 +71,15 @@ private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
                 vector: $0.vector(64), externalImageID: $0.externalImageID(), record: $0.record(),
                 token: RequestToken($0.bits()))
         }
+        let search = ShardSearch(
+            query: arbitrary.vector(64), limit: 4, minScore: 0, sigmas: .infinity, buckets: [.root, LeafID(300)])
         return [
             body(WireOpenRequest(.sample, .making, call)), body(WireDropRequest.with { $0.call = call }),
             body(WireEnrolRequest(faces, call)), body(WireDeleteRequest([arbitrary.face()], token: .none, call)),
-            body(WireSearchRequest(ShardSearch(query: arbitrary.vector(64), limit: 4, minScore: 0), call)),
+            body(
+                WireSearchRequest([search, ShardSearch(query: search.query, limit: 9, minScore: 1, sigmas: 6)], call)),
+            body(WireBucketsRequest(after: .root, limit: 4, call)),
+            body(WireSampleRequest(SampleRequest(every: 3, limit: 4), call)),
             body(WireFacesRequest([arbitrary.face()], call)), body(WireVectorRequest(arbitrary.face(), call)),
             body(WireListRequest(after: arbitrary.face(), limit: 4, call)),
             body(WireStatisticsRequest.with { $0.call = call }),
@@ -92,8 +97,11 @@ private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
             do throws(BodyError) {
                 let (request, _) = try RequestRunner.shardRequest(
                     Self.shardMethods[method], ByteBuffer(bytes: bytes), node: .embedded)
-                if case .search(let search) = request {
+                guard case .search(let searches) = request else { continue }
+                #expect((1...Limits.searchesPerRequestMax).contains(searches.count))
+                for search in searches {
                     #expect(search.query.values.allSatisfy(\.isFinite) && (1...4_097).contains(search.limit))
+                    #expect(search.sigmas > 0)
                 }
             } catch {
                 refused += 1
@@ -130,10 +138,20 @@ private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
         let shard = ShardID(arbitrary.bits())
         let faces = arbitrary.many(4...4) { $0.storedFace() }.sorted { $0.id < $1.id }
         let candidates = faces.map { ShardCandidate(score: 0.5, face: $0) }
+        let found = ShardSearchAnswer(candidates: candidates, facesScored: 1, buckets: 1, lsn: .zero, tree: .zero)
+        let page = BucketPage(tree: .zero, buckets: [.sample(1), .sample(2), .sample(3)], more: true)
         let answers: [([UInt8], (ByteBuffer) throws -> Void)] = [
             (
-                body(WireSearchAnswer(ShardSearchAnswer(candidates: candidates, facesScored: 1, lsn: .zero))),
-                { _ = try WireSearchAnswer(body: $0).domain(limit: 4) }
+                body(WireSearchAnswer([found, found])),
+                { _ = try WireSearchAnswer(body: $0).domain(limits: [4, 4]) }
+            ),
+            (
+                body(WireBucketsAnswer(page)),
+                { _ = try WireBucketsAnswer(body: $0).domain(after: nil, limit: 4) }
+            ),
+            (
+                body(WireSampleAnswer([.sample(1), .sample(2)])),
+                { _ = try WireSampleAnswer(body: $0).domain(limit: 4) }
             ),
             (body(WireFacesAnswer(faces)), { _ = try WireFacesAnswer(body: $0).domain(count: 4) }),
             (

@@ -7,7 +7,7 @@ import Synchronization
 final class TestShards: ShardService {
     struct Answers: Sendable {
         var search: @Sendable (ShardSearch, ShardCall) async throws(ShardError) -> ShardSearchAnswer = { _, _ in
-            ShardSearchAnswer(candidates: [], facesScored: 7, lsn: LogIndex(3))
+            ShardSearchAnswer(candidates: [], facesScored: 7, buckets: 2, lsn: LogIndex(3), tree: LogIndex(2))
         }
         var enrol: @Sendable ([NewFace], ShardCall) async throws(ShardError) -> EnrolOutcome = { faces, _ in
             EnrolOutcome(
@@ -52,8 +52,19 @@ final class TestShards: ShardService {
         _ = next(call)
         return DeleteOutcome(deleted: faces, notFound: [], lsn: LogIndex(token.bits.low))
     }
-    func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer {
-        try await next(call).search(search, call)
+    func search(_ searches: [ShardSearch], _ call: ShardCall) async throws(ShardError) -> [ShardSearchAnswer] {
+        let answers = next(call)
+        var found: [ShardSearchAnswer] = []
+        for search in searches { found.append(try await answers.search(search, call)) }
+        return found
+    }
+    func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage {
+        _ = next(call)
+        return BucketPage(tree: LogIndex(2), buckets: [.sample(9), .sample(300)], more: after != nil)
+    }
+    func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace] {
+        _ = next(call)
+        return [.sample(1), .sample(2)]
     }
     func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
         _ = next(call)
@@ -75,5 +86,19 @@ final class TestShards: ShardService {
         ofNode node: NodeID, deadline: ContinuousClock.Instant
     ) async throws(NodeError) -> NodeStatistics {
         try await answers.withLock { $0 }.node(node)
+    }
+}
+
+extension Bucket {
+    static func sample(_ leaf: UInt32) -> Bucket {
+        Bucket(leaf: LeafID(leaf), faces: 5, centroid: leaf.isMultiple(of: 2) ? .sample : nil)
+    }
+}
+
+extension SampledFace {
+    static func sample(_ number: UInt64) -> SampledFace {
+        SampledFace(
+            id: FaceID(Bits128(high: 0, low: number)), vector: .sample, bucket: .root,
+            externalImageID: ExternalImageID("a:b"), imageID: ImageID(Bits128(high: 9, low: number)))
     }
 }

@@ -223,10 +223,17 @@ import Testing
 
 /// A node whose candidates are in no order.
 private final class LyingNode: ShardService {
-    func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer {
-        ShardSearchAnswer(
-            candidates: [Fixture.candidate(1, 0.1), Fixture.candidate(2, 0.9)], facesScored: 2, lsn: .zero)
+    func search(_ searches: [ShardSearch], _ call: ShardCall) async throws(ShardError) -> [ShardSearchAnswer] {
+        searches.map { _ in
+            ShardSearchAnswer(
+                candidates: [Fixture.candidate(1, 0.1), Fixture.candidate(2, 0.9)], facesScored: 2, buckets: 1,
+                lsn: .zero, tree: .zero)
+        }
     }
+    func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage {
+        throw .unknownShard(call.shard)
+    }
+    func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace] { [] }
     func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {}
     func drop(_ call: ShardCall) async throws(ShardError) {}
     func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {

@@ -166,9 +166,9 @@ import WriteAheadLog
         } throws: { error in
             if case .writesRefused(_, let reason)? = error as? ShardError { reason.contains("memory") } else { false }
         }
-        let answer = try await node.search(
-            ShardSearch(query: face(1).vector, limit: 1, minScore: -1), shard.call())
-        #expect(answer.candidates.isEmpty)
+        let answers = try await node.search(
+            [ShardSearch(query: face(1).vector, limit: 1, minScore: -1, sigmas: 6)], shard.call())
+        #expect(answers.map(\.candidates) == [[]])
         await node.stop()
     }
 
@@ -179,8 +179,8 @@ import WriteAheadLog
         let late = shard.call(within: .zero)
         await #expect(throws: ShardError.deadlineExceeded(shard.shard)) { try await node.enrol([face(1)], late) }
         _ = try await node.enrol([face(2)], shard.call())
-        let query = ShardSearch(query: face(2).vector, limit: 1, minScore: -1)
-        await #expect(throws: ShardError.deadlineExceeded(shard.shard)) { try await node.search(query, late) }
+        let query = ShardSearch(query: face(2).vector, limit: 1, minScore: -1, sigmas: 6)
+        await #expect(throws: ShardError.deadlineExceeded(shard.shard)) { try await node.search([query], late) }
         #expect(try await node.statistics(shard.call()).faces == 1)
         await node.stop()
     }

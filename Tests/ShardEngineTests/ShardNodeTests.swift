@@ -51,7 +51,8 @@ import Testing
 
     private func search(_ node: ShardNode, like number: Int, limit: Int = 5) async throws -> ShardSearchAnswer {
         let query = faces(number..<number + 1)[0].vector
-        return try await node.search(ShardSearch(query: query, limit: limit, minScore: -1), call)
+        let search = ShardSearch(query: query, limit: limit, minScore: -1, sigmas: 6)
+        return try #require(try await node.search([search], call).first)
     }
 
     /// The score as search.md defines it, written once more.
@@ -201,7 +202,7 @@ import Testing
         let node = try await node()
         let query = RotatedVector(rotated: [Float](repeating: 0.1, count: 128))
         await #expect(throws: ShardError.wrongDimension(expected: 64, got: 128)) {
-            try await node.search(ShardSearch(query: query, limit: 1, minScore: -1), call)
+            try await node.search([ShardSearch(query: query, limit: 1, minScore: -1, sigmas: 6)], call)
         }
         await node.stop()
     }

@@ -5,7 +5,7 @@ import Synchronization
 /// Sends each call to the node it names, and breaks calls on request.
 package final class FlakyShards: ShardService {
     package enum Operation: Hashable, Sendable, CaseIterable {
-        case open, drop, enrol, delete, search, faces, vector, list, statistics
+        case open, drop, enrol, delete, search, buckets, sample, faces, vector, list, statistics
     }
 
     package enum Fault: Hashable, Sendable {
@@ -62,8 +62,20 @@ package final class FlakyShards: ShardService {
         }
     }
 
-    package func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer {
-        try await pass(.search, call) { (node) async throws(ShardError) in try await node.search(search, call) }
+    package func search(
+        _ searches: [ShardSearch], _ call: ShardCall
+    ) async throws(ShardError) -> [ShardSearchAnswer] {
+        try await pass(.search, call) { (node) async throws(ShardError) in try await node.search(searches, call) }
+    }
+
+    package func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage {
+        try await pass(.buckets, call) { (node) async throws(ShardError) in
+            try await node.buckets(after: after, limit: limit, call)
+        }
+    }
+
+    package func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace] {
+        try await pass(.sample, call) { (node) async throws(ShardError) in try await node.sample(request, call) }
     }
 
     package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {

@@ -1,6 +1,7 @@
 package import ClusterModel
 package import FaceModel
 import KeyHierarchy
+import StorageIO
 import Synchronization
 import VectorSearch
 
@@ -79,16 +80,45 @@ package final class MemoryNode: ShardService {
         }
     }
 
-    package func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer {
-        let (faces, lsn) = try with(call) { ($0.faces, $0.lsn) }
-        let query = PreparedQuery(search.query)
-        let candidates = faces.values.map { ShardCandidate(score: exactScore(query, $0.vector), face: $0.face) }
-            .filter { $0.score >= search.minScore }
-            .sorted {
-                Match.precedes(Match(face: $0.face.id, score: $0.score), Match(face: $1.face.id, score: $1.score))
+    package func search(
+        _ searches: [ShardSearch], _ call: ShardCall
+    ) async throws(ShardError) -> [ShardSearchAnswer] {
+        let shard = try with(call) { $0 }
+        return searches.map { search in
+            let none = search.buckets.map { Set($0).isDisjoint(with: shard.descriptor.roots) } ?? false
+            let faces = none ? [] : Array(shard.faces.values)
+            let query = PreparedQuery(search.query, sigmas: search.sigmas)
+            let candidates = faces.map { ShardCandidate(score: exactScore(query, $0.vector), face: $0.face) }
+                .filter { $0.score >= search.minScore }
+                .sorted {
+                    Match.precedes(Match(face: $0.face.id, score: $0.score), Match(face: $1.face.id, score: $1.score))
+                }
+            return ShardSearchAnswer(
+                candidates: Array(candidates.prefix(search.limit)), facesScored: faces.count,
+                buckets: none ? 0 : shard.descriptor.roots.count, lsn: LogIndex(shard.lsn), tree: .zero)
+        }
+    }
+
+    package func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage {
+        try with(call) { shard in
+            let rest = shard.descriptor.roots.sorted().filter { root in after.map { root > $0 } ?? true }
+            let buckets = rest.prefix(limit).map { Bucket(leaf: $0, faces: shard.faces.count, centroid: nil) }
+            return BucketPage(tree: .zero, buckets: buckets, more: rest.count > limit)
+        }
+    }
+
+    package func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace] {
+        try with(call) { shard in
+            let chosen = shard.faces.values.filter { stored in
+                let name = stored.face.externalImageID.map { Array($0.text.utf8) } ?? stored.face.id.bits.bytes
+                return CRC32C.checksum(name).isMultiple(of: request.every)
             }
-        return ShardSearchAnswer(
-            candidates: Array(candidates.prefix(search.limit)), facesScored: faces.count, lsn: LogIndex(lsn))
+            return chosen.sorted { $0.face.id < $1.face.id }.prefix(request.limit).map { stored in
+                SampledFace(
+                    id: stored.face.id, vector: stored.vector, bucket: shard.descriptor.roots[0],
+                    externalImageID: stored.face.externalImageID, imageID: stored.face.record.imageID)
+            }
+        }
     }
 
     package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {

@@ -44,7 +44,7 @@ struct FramesClient: Sendable {
     private let connections: NodeConnections
     private let shards: RemoteShards
     private let question = ShardSearch(
-        query: RotatedVector(rotated: (0..<512).map { Float($0) / 512 }), limit: 80, minScore: 0)
+        query: RotatedVector(rotated: (0..<512).map { Float($0) / 512 }), limit: 80, minScore: 0, sigmas: 6)
 
     init(identity: TLSIdentity, address: NodeAddress) {
         connections = NodeConnections(identity: identity) { _ in address }
@@ -56,8 +56,8 @@ struct FramesClient: Sendable {
         let call = ShardCall(
             shard: ShardID(Bits128(high: 1, low: 2)), node: node, roots: [.root], deadline: .now + .seconds(30),
             request: RequestID(Bits128(high: 3, low: 4)))
-        let answer = try await shards.search(question, call)
-        guard answer.candidates.count == 80 else { throw CocoaError(.coderReadCorrupt) }
+        let answers = try await shards.search([question], call)
+        guard answers.first?.candidates.count == 80 else { throw CocoaError(.coderReadCorrupt) }
     }
 
     func end() { connections.shut() }

@@ -65,10 +65,17 @@ private final class BenchShards: ShardService {
                     externalImageID: ExternalImageID("photo-2026-000000000000-\(1_000 + index)"),
                     record: FaceRecord(imageID: nil, detail: nil)))
         }
-        answer = ShardSearchAnswer(candidates: candidates, facesScored: 1_000_000, lsn: LogIndex(1))
+        answer = ShardSearchAnswer(
+            candidates: candidates, facesScored: 1_000_000, buckets: 1, lsn: LogIndex(1), tree: .zero)
     }
 
-    func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer { answer }
+    func search(_ searches: [ShardSearch], _ call: ShardCall) async throws(ShardError) -> [ShardSearchAnswer] {
+        searches.map { _ in answer }
+    }
+    func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage {
+        BucketPage(tree: .zero, buckets: [], more: false)
+    }
+    func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace] { [] }
 
     func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {}
     func drop(_ call: ShardCall) async throws(ShardError) {}

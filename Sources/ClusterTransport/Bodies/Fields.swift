@@ -63,6 +63,40 @@ enum Fields {
         return values
     }
 
+    /// `count` vectors of `dimension` floats each; none have any dimension.
+    static func vectors(
+        _ data: Data, _ field: String, count: Int, dimension: UInt32
+    ) throws(BodyError) -> [RotatedVector] {
+        if count > 0 { try Self.dimension(Int(dimension), "dimension") }
+        let bytes = Int(dimension) * 4
+        guard data.count == count * bytes else {
+            throw BodyError(field, "\(data.count) bytes; \(count) vectors have \(count * bytes)")
+        }
+        var vectors: [RotatedVector] = []
+        vectors.reserveCapacity(count)
+        var rest = data[...]
+        for _ in 0..<count {
+            vectors.append(RotatedVector(rotated: try floats(rest.prefix(bytes), "\(field)[\(vectors.count)]")))
+            rest = rest.dropFirst(bytes)
+        }
+        return vectors
+    }
+
+    /// Little-endian words of 32 bits, at most `max`.
+    static func words(_ data: Data, _ field: String, max: Int) throws(BodyError) -> [UInt32] {
+        guard data.count.isMultiple(of: 4) else { throw BodyError(field, "\(data.count) bytes; a word has 4") }
+        guard data.count / 4 <= max else { throw BodyError(field, "\(data.count / 4); \(max) at most") }
+        return data.withUnsafeBytes { raw in
+            stride(from: 0, to: raw.count, by: 4).map {
+                UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: $0, as: UInt32.self))
+            }
+        }
+    }
+
+    static func leaves(_ data: Data, _ field: String, max: Int) throws(BodyError) -> [LeafID] {
+        try words(data, field, max: max).map(LeafID.init)
+    }
+
     static func roots(_ values: [UInt32], _ field: String) throws(BodyError) -> [LeafID] {
         guard values.count <= TransportLimits.rootsMax else {
             throw BodyError(field, "\(values.count) roots; \(TransportLimits.rootsMax) at most")
@@ -130,6 +164,24 @@ enum FieldBytes {
         #else
             for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { data.append(contentsOf: $0) } }
         #endif
+    }
+
+    /// Vectors of one dimension, one after another.
+    static func vectors(_ vectors: [RotatedVector]) -> Data {
+        let dimension = vectors.first?.dimension ?? 0
+        var data = Data(capacity: vectors.count * dimension * 4)
+        for vector in vectors {
+            precondition(vector.dimension == dimension, "the vectors of a message are of one collection")
+            append(vector.values, to: &data)
+        }
+        return data
+    }
+
+    /// Little-endian.
+    static func words(_ words: some Collection<UInt32>) -> Data {
+        var data = Data(capacity: words.count * 4)
+        for word in words { withUnsafeBytes(of: word.littleEndian) { data.append(contentsOf: $0) } }
+        return data
     }
 
     /// At most `TransportLimits.textBytesMax` bytes of a text that people read.

@@ -33,42 +33,6 @@ extension WireDeleteAnswer {
     }
 }
 
-extension WireSearchAnswer {
-    init(_ answer: ShardSearchAnswer) {
-        self.init()
-        scores = FieldBytes.floats(answer.candidates.map(\.score))
-        faces = WireFaces(answer.candidates)
-        facesScored = UInt64(answer.facesScored)
-        lsn = answer.lsn.value
-    }
-
-    /// At most `limit` candidates were asked for.
-    func domain(limit: Int) throws(BodyError) -> ShardSearchAnswer {
-        let ids = try faces.faceIDs("faces", max: limit)
-        guard scores.count == ids.count * 4 else {
-            throw BodyError("scores", "\(scores.count) bytes; \(ids.count) faces have \(ids.count * 4)")
-        }
-        let values = try Fields.floats(scores, "scores")
-        var columns = try FaceColumnsReader(faces, "faces", max: limit)
-        var candidates: [ShardCandidate] = []
-        candidates.reserveCapacity(ids.count)
-        for (index, id) in ids.enumerated() {
-            if index > 0 {
-                let before = Match(face: ids[index - 1], score: values[index - 1])
-                guard Match.precedes(before, Match(face: id, score: values[index])) else {
-                    throw BodyError("scores", "candidate \(index) is out of order")
-                }
-            }
-            let name = try columns.nextName()
-            let face = StoredFace(id: id, externalImageID: name, record: try columns.nextRecord())
-            candidates.append(ShardCandidate(score: values[index], face: face))
-        }
-        try columns.end()
-        return ShardSearchAnswer(
-            candidates: candidates, facesScored: try Fields.count(facesScored, "faces_scored"), lsn: LogIndex(lsn))
-    }
-}
-
 extension WireFacesAnswer {
     init(_ faces: [StoredFace]) {
         self.init()
@@ -160,7 +124,7 @@ extension WireNodeStatisticsAnswer {
     }
 }
 
-private enum FaceOrder {
+enum FaceOrder {
     /// Throws unless the ids rise.
     static func check(_ faces: [StoredFace]) throws(BodyError) {
         for index in faces.indices.dropFirst() where faces[index].id <= faces[index - 1].id {

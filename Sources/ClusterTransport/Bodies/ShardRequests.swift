@@ -8,7 +8,9 @@ enum ShardRequest: Sendable {
     case drop
     case enrol([NewFace])
     case delete([FaceID], token: RequestToken)
-    case search(ShardSearch)
+    case search([ShardSearch])
+    case buckets(after: LeafID?, limit: Int)
+    case sample(SampleRequest)
     case faces([FaceID])
     case vector(FaceID)
     case list(after: FaceID?, limit: Int)
@@ -88,14 +90,8 @@ extension WireEnrolRequest {
         self.init()
         self.call = call
         self.faces = WireFaces(faces)
-        let dimension = faces.first?.vector.dimension ?? 0
-        self.dimension = UInt32(dimension)
-        var vectors = Data(capacity: faces.count * dimension * 4)
-        for face in faces {
-            precondition(face.vector.dimension == dimension, "the faces of a request are of one collection")
-            FieldBytes.append(face.vector.values, to: &vectors)
-        }
-        self.vectors = vectors
+        dimension = UInt32(faces.first?.vector.dimension ?? 0)
+        vectors = FieldBytes.vectors(faces.map(\.vector))
         tokens = FieldBytes.ids(faces.map(\.token))
     }
 
@@ -104,22 +100,13 @@ extension WireEnrolRequest {
         let count = columns.count
         let tokens = try Fields.ids(tokens, "tokens", max: count, RequestToken.self)
         guard tokens.count == count else { throw BodyError("tokens", "\(tokens.count) of \(count) faces") }
-        if count > 0 { try Fields.dimension(Int(dimension), "dimension") }
-        let bytes = Int(dimension) * 4
-        guard vectors.count == count * bytes else {
-            throw BodyError("vectors", "\(vectors.count) bytes; \(count) faces have \(count * bytes)")
-        }
+        let vectors = try Fields.vectors(vectors, "vectors", count: count, dimension: dimension)
         var faces: [NewFace] = []
         faces.reserveCapacity(count)
-        var rest = vectors[...]
-        for token in tokens {
-            let values = try Fields.floats(rest.prefix(bytes), "vectors[\(faces.count)]")
-            rest = rest.dropFirst(bytes)
+        for (vector, token) in zip(vectors, tokens) {
             let name = try columns.nextName()
             faces.append(
-                NewFace(
-                    vector: RotatedVector(rotated: values), externalImageID: name, record: try columns.nextRecord(),
-                    token: token))
+                NewFace(vector: vector, externalImageID: name, record: try columns.nextRecord(), token: token))
         }
         try columns.end()
         return .enrol(faces)
@@ -137,24 +124,6 @@ extension WireDeleteRequest {
     func domain() throws(BodyError) -> ShardRequest {
         .delete(
             try Fields.ids(faces, "faces", max: Limits.deleteFacesMax), token: try Fields.id(token, "token"))
-    }
-}
-
-extension WireSearchRequest {
-    init(_ search: ShardSearch, _ call: WireShardCall) {
-        self.init()
-        self.call = call
-        query = FieldBytes.floats(search.query.values)
-        limit = UInt32(search.limit)
-        minScore = search.minScore
-    }
-
-    func domain() throws(BodyError) -> ShardRequest {
-        guard !minScore.isNaN else { throw BodyError("min_score", "not a number") }
-        return .search(
-            ShardSearch(
-                query: try Fields.vector(query, "query"),
-                limit: try Fields.limit(limit, "limit", 1...Limits.candidatesMax + 1), minScore: minScore))
     }
 }
 

@@ -11,6 +11,8 @@ extension WireDropRequest: WireRequest {}
 extension WireEnrolRequest: WireRequest {}
 extension WireDeleteRequest: WireRequest {}
 extension WireSearchRequest: WireRequest {}
+extension WireBucketsRequest: WireRequest {}
+extension WireSampleRequest: WireRequest {}
 extension WireFacesRequest: WireRequest {}
 extension WireVectorRequest: WireRequest {}
 extension WireListRequest: WireRequest {}
@@ -25,6 +27,8 @@ extension WireDropAnswer: WireAnswer {}
 extension WireEnrolAnswer: WireAnswer {}
 extension WireDeleteAnswer: WireAnswer {}
 extension WireSearchAnswer: WireAnswer {}
+extension WireBucketsAnswer: WireAnswer {}
+extension WireSampleAnswer: WireAnswer {}
 extension WireFacesAnswer: WireAnswer {}
 extension WireVectorAnswer: WireAnswer {}
 extension WireListAnswer: WireAnswer {}

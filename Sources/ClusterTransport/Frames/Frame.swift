@@ -9,7 +9,7 @@ enum FrameKind: UInt8, Hashable, Sendable, CaseIterable {
 /// What a request asks. The numbers are final.
 enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case open = 1
-    case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics
+    case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics, buckets, sample
     case append = 32
     case record, ledgerStatus
 
@@ -26,6 +26,8 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .list: "list"
         case .statistics: "statistics"
         case .nodeStatistics: "node_statistics"
+        case .buckets: "buckets"
+        case .sample: "sample"
         case .append: "append"
         case .record: "record"
         case .ledgerStatus: "ledger_status"

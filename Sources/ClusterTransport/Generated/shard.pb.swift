@@ -234,6 +234,38 @@ nonisolated struct WireDeleteAnswer: Sendable {
   init() {}
 }
 
+nonisolated struct WireSearch: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// little-endian fp32
+  var query: Data = Data()
+
+  var limit: UInt32 = 0
+
+  var minScore: Float = 0
+
+  /// above 0; infinity for certain bounds
+  var sigmas: Double = 0
+
+  /// u32 little-endian each; absent for every face
+  var buckets: Data {
+    get {_buckets ?? Data()}
+    set {_buckets = newValue}
+  }
+  /// Returns true if `buckets` has been explicitly set.
+  var hasBuckets: Bool {self._buckets != nil}
+  /// Clears the value of `buckets`. Subsequent reads from it will return its default value.
+  mutating func clearBuckets() {self._buckets = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _buckets: Data? = nil
+}
+
 nonisolated struct WireSearchRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -248,12 +280,8 @@ nonisolated struct WireSearchRequest: Sendable {
   /// Clears the value of `call`. Subsequent reads from it will return its default value.
   mutating func clearCall() {self._call = nil}
 
-  /// little-endian fp32
-  var query: Data = Data()
-
-  var limit: UInt32 = 0
-
-  var minScore: Float = 0
+  /// 1 to 64; their limits are 65,536 at most together
+  var searches: [WireSearch] = []
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -262,7 +290,7 @@ nonisolated struct WireSearchRequest: Sendable {
   fileprivate var _call: WireShardCall? = nil
 }
 
-nonisolated struct WireSearchAnswer: Sendable {
+nonisolated struct WireFound: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -282,7 +310,144 @@ nonisolated struct WireSearchAnswer: Sendable {
 
   var facesScored: UInt64 = 0
 
+  /// whose faces were compared
+  var buckets: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _faces: WireFaces? = nil
+}
+
+nonisolated struct WireSearchAnswer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// in the order of the searches, all from one state of the shard
+  var found: [WireFound] = []
+
   var lsn: UInt64 = 0
+
+  /// log position of the last split; 0 before the first
+  var tree: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireBucketsRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var call: WireShardCall {
+    get {_call ?? WireShardCall()}
+    set {_call = newValue}
+  }
+  /// Returns true if `call` has been explicitly set.
+  var hasCall: Bool {self._call != nil}
+  /// Clears the value of `call`. Subsequent reads from it will return its default value.
+  mutating func clearCall() {self._call = nil}
+
+  /// absent for the beginning
+  var after: UInt32 {
+    get {_after ?? 0}
+    set {_after = newValue}
+  }
+  /// Returns true if `after` has been explicitly set.
+  var hasAfter: Bool {self._after != nil}
+  /// Clears the value of `after`. Subsequent reads from it will return its default value.
+  mutating func clearAfter() {self._after = nil}
+
+  var limit: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _call: WireShardCall? = nil
+  fileprivate var _after: UInt32? = nil
+}
+
+nonisolated struct WireBucketsAnswer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var tree: UInt64 = 0
+
+  /// u32 little-endian each, rising
+  var leaves: Data = Data()
+
+  /// u32 little-endian each: about how many
+  var faces: Data = Data()
+
+  /// one byte each: 1 has a centroid, 0 has none
+  var withCentroid: Data = Data()
+
+  /// of centroids; 0 where there are none
+  var dimension: UInt32 = 0
+
+  /// little-endian fp32, `dimension` for each bucket that has one
+  var centroids: Data = Data()
+
+  var more: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireSampleRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var call: WireShardCall {
+    get {_call ?? WireShardCall()}
+    set {_call = newValue}
+  }
+  /// Returns true if `call` has been explicitly set.
+  var hasCall: Bool {self._call != nil}
+  /// Clears the value of `call`. Subsequent reads from it will return its default value.
+  mutating func clearCall() {self._call = nil}
+
+  var every: UInt32 = 0
+
+  var limit: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _call: WireShardCall? = nil
+}
+
+nonisolated struct WireSampleAnswer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// by rising id, without details
+  var faces: WireFaces {
+    get {_faces ?? WireFaces()}
+    set {_faces = newValue}
+  }
+  /// Returns true if `faces` has been explicitly set.
+  var hasFaces: Bool {self._faces != nil}
+  /// Clears the value of `faces`. Subsequent reads from it will return its default value.
+  mutating func clearFaces() {self._faces = nil}
+
+  /// u32 little-endian each
+  var leaves: Data = Data()
+
+  var dimension: UInt32 = 0
+
+  /// little-endian fp32, `dimension` a face
+  var vectors: Data = Data()
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -897,9 +1062,63 @@ nonisolated extension WireDeleteAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
   }
 }
 
+nonisolated extension WireSearch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Search"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}query\0\u{1}limit\0\u{3}min_score\0\u{1}sigmas\0\u{1}buckets\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.query) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.limit) }()
+      case 3: try { try decoder.decodeSingularFloatField(value: &self.minScore) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.sigmas) }()
+      case 5: try { try decoder.decodeSingularBytesField(value: &self._buckets) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.query.isEmpty {
+      try visitor.visitSingularBytesField(value: self.query, fieldNumber: 1)
+    }
+    if self.limit != 0 {
+      try visitor.visitSingularUInt32Field(value: self.limit, fieldNumber: 2)
+    }
+    if self.minScore.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.minScore, fieldNumber: 3)
+    }
+    if self.sigmas.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.sigmas, fieldNumber: 4)
+    }
+    try { if let v = self._buckets {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSearch, rhs: WireSearch) -> Bool {
+    if lhs.query != rhs.query {return false}
+    if lhs.limit != rhs.limit {return false}
+    if lhs.minScore != rhs.minScore {return false}
+    if lhs.sigmas != rhs.sigmas {return false}
+    if lhs._buckets != rhs._buckets {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireSearchRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".SearchRequest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}query\0\u{1}limit\0\u{3}min_score\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{2}\u{4}searches\0\u{c}\u{2}\u{1}\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -908,9 +1127,7 @@ nonisolated extension WireSearchRequest: SwiftProtobuf.Message, SwiftProtobuf._M
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._call) }()
-      case 2: try { try decoder.decodeSingularBytesField(value: &self.query) }()
-      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.limit) }()
-      case 4: try { try decoder.decodeSingularFloatField(value: &self.minScore) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.searches) }()
       default: break
       }
     }
@@ -924,31 +1141,23 @@ nonisolated extension WireSearchRequest: SwiftProtobuf.Message, SwiftProtobuf._M
     try { if let v = self._call {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
-    if !self.query.isEmpty {
-      try visitor.visitSingularBytesField(value: self.query, fieldNumber: 2)
-    }
-    if self.limit != 0 {
-      try visitor.visitSingularUInt32Field(value: self.limit, fieldNumber: 3)
-    }
-    if self.minScore.bitPattern != 0 {
-      try visitor.visitSingularFloatField(value: self.minScore, fieldNumber: 4)
+    if !self.searches.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.searches, fieldNumber: 5)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireSearchRequest, rhs: WireSearchRequest) -> Bool {
     if lhs._call != rhs._call {return false}
-    if lhs.query != rhs.query {return false}
-    if lhs.limit != rhs.limit {return false}
-    if lhs.minScore != rhs.minScore {return false}
+    if lhs.searches != rhs.searches {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
 }
 
-nonisolated extension WireSearchAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  static let protoMessageName: String = _protobuf_package + ".SearchAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}scores\0\u{1}faces\0\u{3}faces_scored\0\u{1}lsn\0")
+nonisolated extension WireFound: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Found"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}scores\0\u{1}faces\0\u{3}faces_scored\0\u{1}buckets\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -959,7 +1168,7 @@ nonisolated extension WireSearchAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 1: try { try decoder.decodeSingularBytesField(value: &self.scores) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._faces) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.facesScored) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.lsn) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.buckets) }()
       default: break
       }
     }
@@ -979,17 +1188,254 @@ nonisolated extension WireSearchAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.facesScored != 0 {
       try visitor.visitSingularUInt64Field(value: self.facesScored, fieldNumber: 3)
     }
+    if self.buckets != 0 {
+      try visitor.visitSingularUInt64Field(value: self.buckets, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireFound, rhs: WireFound) -> Bool {
+    if lhs.scores != rhs.scores {return false}
+    if lhs._faces != rhs._faces {return false}
+    if lhs.facesScored != rhs.facesScored {return false}
+    if lhs.buckets != rhs.buckets {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSearchAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SearchAnswer"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{5}found\0\u{1}lsn\0\u{1}tree\0\u{c}\u{1}\u{1}\u{c}\u{2}\u{1}\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.found) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.lsn) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.tree) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.found.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.found, fieldNumber: 5)
+    }
     if self.lsn != 0 {
-      try visitor.visitSingularUInt64Field(value: self.lsn, fieldNumber: 4)
+      try visitor.visitSingularUInt64Field(value: self.lsn, fieldNumber: 6)
+    }
+    if self.tree != 0 {
+      try visitor.visitSingularUInt64Field(value: self.tree, fieldNumber: 7)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireSearchAnswer, rhs: WireSearchAnswer) -> Bool {
-    if lhs.scores != rhs.scores {return false}
-    if lhs._faces != rhs._faces {return false}
-    if lhs.facesScored != rhs.facesScored {return false}
+    if lhs.found != rhs.found {return false}
     if lhs.lsn != rhs.lsn {return false}
+    if lhs.tree != rhs.tree {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireBucketsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BucketsRequest"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}after\0\u{1}limit\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._call) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self._after) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.limit) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._call {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._after {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 2)
+    } }()
+    if self.limit != 0 {
+      try visitor.visitSingularUInt32Field(value: self.limit, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireBucketsRequest, rhs: WireBucketsRequest) -> Bool {
+    if lhs._call != rhs._call {return false}
+    if lhs._after != rhs._after {return false}
+    if lhs.limit != rhs.limit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireBucketsAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BucketsAnswer"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tree\0\u{1}leaves\0\u{1}faces\0\u{3}with_centroid\0\u{1}dimension\0\u{1}centroids\0\u{1}more\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.tree) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.leaves) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.faces) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.withCentroid) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 6: try { try decoder.decodeSingularBytesField(value: &self.centroids) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.tree != 0 {
+      try visitor.visitSingularUInt64Field(value: self.tree, fieldNumber: 1)
+    }
+    if !self.leaves.isEmpty {
+      try visitor.visitSingularBytesField(value: self.leaves, fieldNumber: 2)
+    }
+    if !self.faces.isEmpty {
+      try visitor.visitSingularBytesField(value: self.faces, fieldNumber: 3)
+    }
+    if !self.withCentroid.isEmpty {
+      try visitor.visitSingularBytesField(value: self.withCentroid, fieldNumber: 4)
+    }
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 5)
+    }
+    if !self.centroids.isEmpty {
+      try visitor.visitSingularBytesField(value: self.centroids, fieldNumber: 6)
+    }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireBucketsAnswer, rhs: WireBucketsAnswer) -> Bool {
+    if lhs.tree != rhs.tree {return false}
+    if lhs.leaves != rhs.leaves {return false}
+    if lhs.faces != rhs.faces {return false}
+    if lhs.withCentroid != rhs.withCentroid {return false}
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs.centroids != rhs.centroids {return false}
+    if lhs.more != rhs.more {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSampleRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SampleRequest"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}every\0\u{1}limit\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._call) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.every) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.limit) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._call {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.every != 0 {
+      try visitor.visitSingularUInt32Field(value: self.every, fieldNumber: 2)
+    }
+    if self.limit != 0 {
+      try visitor.visitSingularUInt32Field(value: self.limit, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSampleRequest, rhs: WireSampleRequest) -> Bool {
+    if lhs._call != rhs._call {return false}
+    if lhs.every != rhs.every {return false}
+    if lhs.limit != rhs.limit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSampleAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SampleAnswer"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}faces\0\u{1}leaves\0\u{1}dimension\0\u{1}vectors\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._faces) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.leaves) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.vectors) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._faces {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.leaves.isEmpty {
+      try visitor.visitSingularBytesField(value: self.leaves, fieldNumber: 2)
+    }
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 3)
+    }
+    if !self.vectors.isEmpty {
+      try visitor.visitSingularBytesField(value: self.vectors, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSampleAnswer, rhs: WireSampleAnswer) -> Bool {
+    if lhs._faces != rhs._faces {return false}
+    if lhs.leaves != rhs.leaves {return false}
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs.vectors != rhs.vectors {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -40,7 +40,7 @@ struct RequestRunner: Sendable {
         switch method {
         case .append, .record, .ledgerStatus: try await runLedger(method, frame, &request)
         case .nodeStatistics: try await runNodeStatistics(frame, &request)
-        case .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics:
+        case .open, .drop, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics:
             try await runShard(method, frame, &request)
         }
     }
@@ -76,8 +76,13 @@ struct RequestRunner: Sendable {
             return WireEnrolAnswer(try await shards.enrol(faces, call)).frame(.response, id: id)
         case .delete(let faces, let token):
             return WireDeleteAnswer(try await shards.delete(faces, token: token, call)).frame(.response, id: id)
-        case .search(let search):
-            return WireSearchAnswer(try await shards.search(search, call)).frame(.response, id: id)
+        case .search(let searches):
+            return WireSearchAnswer(try await shards.search(searches, call)).frame(.response, id: id)
+        case .buckets(let after, let limit):
+            let page = try await shards.buckets(after: after, limit: limit, call)
+            return WireBucketsAnswer(page).frame(.response, id: id)
+        case .sample(let request):
+            return WireSampleAnswer(try await shards.sample(request, call)).frame(.response, id: id)
         case .faces(let ids):
             return WireFacesAnswer(try await shards.faces(ids, call)).frame(.response, id: id)
         case .vector(let face):
@@ -109,6 +114,12 @@ struct RequestRunner: Sendable {
             return (try message.domain(), try message.call.domain(node: node, now: now))
         case .search:
             let message = try WireSearchRequest(body: body)
+            return (try message.domain(), try message.call.domain(node: node, now: now))
+        case .buckets:
+            let message = try WireBucketsRequest(body: body)
+            return (try message.domain(), try message.call.domain(node: node, now: now))
+        case .sample:
+            let message = try WireSampleRequest(body: body)
             return (try message.domain(), try message.call.domain(node: node, now: now))
         case .faces:
             let message = try WireFacesRequest(body: body)
@@ -187,7 +198,8 @@ struct RequestRunner: Sendable {
             (asked, call) = (try message.domain(), message.call)
         case .ledgerStatus:
             (asked, call) = (.status, try WireLedgerStatusRequest(body: body).call)
-        case .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics, .nodeStatistics:
+        case .open, .drop, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
+            .nodeStatistics:
             preconditionFailure("\(method.label) does not ask the ledger")
         }
         let (request, deadline) = try call.domain(now: now)

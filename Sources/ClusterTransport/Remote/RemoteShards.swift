@@ -30,9 +30,23 @@ package final class RemoteShards: ShardService {
         return try checked(call) { () throws(BodyError) in try answer.domain(count: faces.count) }
     }
 
-    package func search(_ search: ShardSearch, _ call: ShardCall) async throws(ShardError) -> ShardSearchAnswer {
-        let answer: WireSearchAnswer = try await ask(.search, call) { WireSearchRequest(search, $0) }
-        return try checked(call) { () throws(BodyError) in try answer.domain(limit: search.limit) }
+    package func search(
+        _ searches: [ShardSearch], _ call: ShardCall
+    ) async throws(ShardError) -> [ShardSearchAnswer] {
+        let answer: WireSearchAnswer = try await ask(.search, call) { WireSearchRequest(searches, $0) }
+        return try checked(call) { () throws(BodyError) in try answer.domain(limits: searches.map(\.limit)) }
+    }
+
+    package func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage {
+        let answer: WireBucketsAnswer = try await ask(.buckets, call) {
+            WireBucketsRequest(after: after, limit: limit, $0)
+        }
+        return try checked(call) { () throws(BodyError) in try answer.domain(after: after, limit: limit) }
+    }
+
+    package func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace] {
+        let answer: WireSampleAnswer = try await ask(.sample, call) { WireSampleRequest(request, $0) }
+        return try checked(call) { () throws(BodyError) in try answer.domain(limit: request.limit) }
     }
 
     package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {

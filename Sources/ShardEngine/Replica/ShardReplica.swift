@@ -62,31 +62,76 @@ final class ShardReplica: Sendable {
         return try outcome.get()
     }
 
-    /// Every live face is scored. A face that was deleted while the scan ran is dropped and the scan repeated, so that
-    /// it takes nobody's place.
+    /// Every search is answered from one snapshot. Where a face was deleted while the scans ran they are repeated, so
+    /// that it takes nobody's place.
     func search(
-        _ search: ShardSearch, on pool: ScanPool, _ call: ShardCall
-    ) async throws(ShardError) -> ShardSearchAnswer {
-        try requireDimension(search.query)
+        _ searches: [ShardSearch], on pool: ScanPool, _ call: ShardCall
+    ) async throws(ShardError) -> [ShardSearchAnswer] {
+        for search in searches { try requireDimension(search.query) }
         while true {
             let view = try view(call)
-            let scan = ReplicaScan(snapshot: view.snapshot, query: PreparedQuery(search.query), search: search)
-            switch await scan.run(on: pool, until: call.deadline) {
-            case .done: break
-            case .full: throw .busy(descriptor.shard, reason: "too many searches wait for a scan thread")
-            case .abandoned: throw .deadlineExceeded(descriptor.shard)
+            var answers: [ShardSearchAnswer] = []
+            for search in searches {
+                guard let answer = try await answer(search, from: view, on: pool, call) else { break }
+                answers.append(answer)
             }
-            let (best, scored) = scan.outcome
-            let rows = try read { () throws(ReplicaError) in try state.lookup(best.map(\.match.face)) }
-            guard rows.count == best.count else { continue }
-            let names = Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0.externalImageID) })
-            var candidates: [ShardCandidate] = []
-            for hit in best {
-                let record = try self.record(at: hit.locator, in: view.snapshot)
-                let face = StoredFace(id: hit.match.face, externalImageID: names[hit.match.face] ?? nil, record: record)
-                candidates.append(ShardCandidate(score: hit.match.score, face: face))
+            if answers.count == searches.count { return answers }
+        }
+    }
+
+    /// Nil when one of the best faces was deleted meanwhile. As long as no bucket was split every root is one bucket
+    /// and its faces stand among the others': a search of some roots compares the faces of all.
+    private func answer(
+        _ search: ShardSearch, from view: PublishedReplica.View, on pool: ScanPool, _ call: ShardCall
+    ) async throws(ShardError) -> ShardSearchAnswer? {
+        var answer = ShardSearchAnswer(candidates: [], facesScored: 0, buckets: 0, lsn: view.lsn, tree: .zero)
+        if let asked = search.buckets, Set(asked).isDisjoint(with: view.roots) { return answer }
+        answer.buckets = view.roots.count
+        let query = PreparedQuery(search.query, sigmas: search.sigmas)
+        let scan = ReplicaScan(snapshot: view.snapshot, query: query, search: search)
+        switch await scan.run(on: pool, until: call.deadline) {
+        case .done: break
+        case .full: throw .busy(descriptor.shard, reason: "too many searches wait for a scan thread")
+        case .abandoned: throw .deadlineExceeded(descriptor.shard)
+        }
+        let (best, scored) = scan.outcome
+        let rows = try read { () throws(ReplicaError) in try state.lookup(best.map(\.match.face)) }
+        guard rows.count == best.count else { return nil }
+        let names = Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0.externalImageID) })
+        for hit in best {
+            let record = try self.record(at: hit.locator, in: view.snapshot)
+            let face = StoredFace(id: hit.match.face, externalImageID: names[hit.match.face] ?? nil, record: record)
+            answer.candidates.append(ShardCandidate(score: hit.match.score, face: face))
+        }
+        answer.facesScored = scored
+        return answer
+    }
+
+    /// The subtree roots: as long as none was split they are the leaves.
+    func buckets(after: LeafID?, limit: Int, _ call: ShardCall) throws(ShardError) -> BucketPage {
+        let view = try view(call)
+        let rest = view.roots.filter { root in after.map { root > $0 } ?? true }
+        let faces = view.snapshot.liveCount / max(1, view.roots.count)
+        let page = rest.prefix(limit).map { Bucket(leaf: $0, faces: faces, centroid: nil) }
+        return BucketPage(tree: .zero, buckets: page, more: rest.count > limit)
+    }
+
+    /// Rows that were moved since they were read are read again.
+    func sample(_ request: SampleRequest, _ call: ShardCall) throws(ShardError) -> [SampledFace] {
+        while true {
+            _ = try view(call)
+            let rows = try read { () throws(ReplicaError) in try state.sample(request) }
+            let snapshot = try view(call).snapshot
+            guard let locators = snapshot.locators(of: rows.map(\.face)) else { continue }
+            var sample: [SampledFace] = []
+            for (row, locator) in zip(rows, locators) {
+                let record = try record(at: locator, in: snapshot)
+                sample.append(
+                    SampledFace(
+                        id: row.face.id, vector: snapshot.vector(at: locator), bucket: row.leaf,
+                        externalImageID: row.face.externalImageID, imageID: record.imageID))
             }
-            return ShardSearchAnswer(candidates: candidates, facesScored: scored, lsn: view.lsn)
+            return sample
         }
     }
 

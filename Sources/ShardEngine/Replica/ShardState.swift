@@ -197,7 +197,7 @@ final class ShardState: Sendable {
         }
     }
 
-    private func read<Value>(_ body: (Database) throws -> Value) throws(ReplicaError) -> Value {
+    func read<Value>(_ body: (Database) throws -> Value) throws(ReplicaError) -> Value {
         do { return try pool.read(body) } catch { throw ReplicaError.state(error, path: path) }
     }
 
