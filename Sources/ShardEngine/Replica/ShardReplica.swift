@@ -76,13 +76,13 @@ final class ShardReplica: Sendable {
             case .full: throw .busy(descriptor.shard, reason: "too many searches wait for a scan thread")
             case .abandoned: throw .deadlineExceeded(descriptor.shard)
             }
-            let (best, scored) = scan.outcome
+            let (best, scored) = try reading { () throws(SegmentError) in try scan.outcome() }
             let rows = try read { () throws(ReplicaError) in try state.lookup(best.map(\.match.face)) }
             guard rows.count == best.count else { continue }
             let names = Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0.externalImageID) })
             var candidates: [ShardCandidate] = []
             for hit in best {
-                let record = try self.record(at: hit.locator, in: view.snapshot)
+                let record = try reading { () throws(SegmentError) in try view.snapshot.record(at: hit.locator) }
                 let face = StoredFace(id: hit.match.face, externalImageID: names[hit.match.face] ?? nil, record: record)
                 candidates.append(ShardCandidate(score: hit.match.score, face: face))
             }
@@ -105,7 +105,9 @@ final class ShardReplica: Sendable {
             let rows = try read { () throws(ReplicaError) in try state.lookup([id]) }
             guard !rows.isEmpty else { return nil }
             let snapshot = try view(call).snapshot
-            if let locator = snapshot.locators(of: rows)?.first { return snapshot.vector(at: locator) }
+            if let locator = snapshot.locators(of: rows)?.first {
+                return try reading { () throws(SegmentError) in try snapshot.vector(at: locator) }
+            }
         }
     }
 
@@ -136,7 +138,7 @@ final class ShardReplica: Sendable {
             guard let locators = snapshot.locators(of: rows) else { continue }
             var faces: [StoredFace] = []
             for (row, locator) in zip(rows, locators) {
-                let record = try record(at: locator, in: snapshot)
+                let record = try reading { () throws(SegmentError) in try snapshot.record(at: locator) }
                 faces.append(StoredFace(id: row.id, externalImageID: row.externalImageID, record: record))
             }
             return faces
@@ -154,9 +156,10 @@ final class ShardReplica: Sendable {
         return view
     }
 
-    private func record(at locator: RowLocator, in snapshot: SearchSnapshot) throws(ShardError) -> FaceRecord {
+    /// A block that cannot be read or fails its checksum is not answered from, nor is anything beside it.
+    private func reading<Value>(_ body: () throws(SegmentError) -> Value) throws(ShardError) -> Value {
         do throws(SegmentError) {
-            return try snapshot.record(at: locator)
+            return try body()
         } catch {
             published.setDamaged("\(error)")
             throw .damaged(descriptor.shard, reason: "\(error)")
