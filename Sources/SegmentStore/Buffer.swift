@@ -60,6 +60,8 @@ final class BufferChunk: @unchecked Sendable {
         return RotatedVector(rotated: Array(values))
     }
 
+    func leaf(_ row: Int) -> LeafID { leaves[row] }
+
     func record(_ row: Int) -> FaceRecord { records[row] }
 
     func row(_ row: Int) -> SegmentRow {
@@ -113,6 +115,7 @@ package struct BufferView: Sendable {
     package var residentBytes: Int { chunks.count * BufferChunk.residentBytes(dimension: dimension) }
 
     package func id(_ row: Int) -> FaceID { chunk(of: row).ids[row % BufferChunk.capacity] }
+    package func leaf(_ row: Int) -> LeafID { chunk(of: row).leaf(row % BufferChunk.capacity) }
     package func vector(_ row: Int) -> RotatedVector { chunk(of: row).vector(row % BufferChunk.capacity) }
     package func record(_ row: Int) -> FaceRecord { chunk(of: row).record(row % BufferChunk.capacity) }
     package func row(_ row: Int) -> SegmentRow { chunk(of: row).row(row % BufferChunk.capacity) }

@@ -1,12 +1,6 @@
 package import FaceModel
 package import VectorSearch
 
-/// Rows of one source that one thread scans at a time.
-package struct ScanPart: Hashable, Sendable {
-    package let source: RowSource
-    package let rows: Range<Int>
-}
-
 /// Every live face of a replica at one moment: segments and buffers, each with its dead rows.
 ///
 /// A value. The writer thread changes its own copy and publishes copies; a reader keeps one for as long as it scans,
@@ -96,9 +90,13 @@ package struct SearchSnapshot: Sendable {
         segments.reduce(0) { $0 + $1.segment.residentBytes } + buffers.reduce(0) { $0 + $1.view.residentBytes }
     }
 
-    /// What `SegmentStore.planCompaction` decides by.
-    package var weights: [SegmentWeight] {
-        segments.map { SegmentWeight(number: $0.segment.number, rows: $0.segment.count, dead: $0.dead.count) }
+    /// What `CompactionPlanner` decides by; `split` are the leaves that have children by now.
+    package func weights(split: Set<LeafID> = []) -> [SegmentWeight] {
+        segments.map {
+            SegmentWeight(
+                number: $0.segment.number, rows: $0.segment.count, dead: $0.dead.count,
+                strayed: $0.segment.rows(under: split))
+        }
     }
 
     package func dead(segment number: UInt64) -> RowBitmap { segments[segmentIndex(number)].dead }
@@ -128,9 +126,10 @@ package struct SearchSnapshot: Sendable {
         }
     }
 
-    package func vector(at locator: RowLocator) -> RotatedVector {
+    /// Throws `damaged` when the vector's block fails its checksum.
+    package func vector(at locator: RowLocator) throws(SegmentError) -> RotatedVector {
         switch locator.source {
-        case .segment(let number): segments[segmentIndex(number)].segment.vector(locator.row)
+        case .segment(let number): try segments[segmentIndex(number)].segment.vector(locator.row)
         case .buffer(let serial): buffers[bufferIndex(serial)].view.vector(locator.row)
         }
     }
@@ -145,53 +144,74 @@ package struct SearchSnapshot: Sendable {
 
     // MARK: Scanning, by any thread
 
-    /// All rows, cut so that several threads can share them; the order says nothing.
-    package func parts(rowsPerPart: Int) -> [ScanPart] {
+    /// All rows, cut so that several threads can share them; the order says nothing. With `buckets`, the rows that were
+    /// written under one of these leaves and no others.
+    package func parts(rowsPerPart: Int, buckets: Set<LeafID>? = nil) -> [ScanPart] {
         precondition(rowsPerPart > 0, "a part has rows")
-        let sources =
-            segments.map { (RowSource.segment($0.segment.number), $0.segment.count) }
-            + buffers.map { (RowSource.buffer($0.view.serial), $0.view.count) }
-        return sources.flatMap { source, count in
-            stride(from: 0, to: count, by: rowsPerPart).map { start in
-                ScanPart(source: source, rows: start..<min(start + rowsPerPart, count))
-            }
+        let selection = buckets.map(LeafSelection.init)
+        let stored = segments.map(\.segment).flatMap { segment in
+            ScanPart.cut(
+                selection.map { $0.runs(of: segment.leaves) } ?? [0..<segment.count], of: .segment(segment.number),
+                leaves: nil, rowsPerPart: rowsPerPart)
         }
+        return stored
+            + buffers.map(\.view).flatMap { view in
+                ScanPart.cut(
+                    [0..<view.count], of: .buffer(view.serial), leaves: selection, rowsPerPart: rowsPerPart)
+            }
     }
 
-    /// Offers `best` the live rows of the part that scoring each of them exactly would; returns how many are live.
+    /// Offers `best` the live rows of the part that scoring each of them exactly would; returns how many are live. Throws
+    /// `damaged` when a block that is needed fails its checksum: then nothing may be answered.
     package func scan(
         _ part: ScanPart, query: PreparedQuery, into best: inout TopK, scratch: inout ScanScratch
-    ) -> Int {
+    ) throws(SegmentError) -> Int {
         precondition(query.dimension == dimension, "a query of another collection")
-        switch part.source {
-        case .segment(let number):
-            let view = segments[segmentIndex(number)]
-            return view.segment.ids.withUnsafeBufferPointer { ids in
-                guard let first = ids.baseAddress else { return 0 }
-                let block = RowBlock(
-                    rows: view.segment.vectors.base + part.rows.lowerBound * dimension,
-                    ids: first + part.rows.lowerBound, count: part.rows.count, source: part.source,
-                    firstRow: part.rows.lowerBound, planes: view.segment.planes, firstPlaneRow: part.rows.lowerBound)
-                return VectorSearch.scan(block, dead: view.dead, query: query, into: &best, scratch: &scratch)
+        var scored = 0
+        for rows in part.runs {
+            switch part.source {
+            case .segment(let number):
+                scored += scan(
+                    segments[segmentIndex(number)], rows, query: query, into: &best, scratch: &scratch)
+            case .buffer(let serial):
+                var buffer = buffers[bufferIndex(serial)]
+                // Others' rows count as dead ones: a buffer is small, and its rows stand as they came.
+                if let leaves = part.leaves {
+                    for row in rows where !leaves.contains(buffer.view.leaf(row)) { buffer.dead.insert(row) }
+                }
+                scored += scan(buffer, rows, query: query, into: &best, scratch: &scratch)
             }
-        case .buffer(let serial):
-            return scan(buffers[bufferIndex(serial)], part, query: query, into: &best, scratch: &scratch)
+        }
+        return scored
+    }
+
+    private func scan(
+        _ view: SegmentView, _ rows: Range<Int>, query: PreparedQuery, into best: inout TopK,
+        scratch: inout ScanScratch
+    ) -> Int {
+        view.segment.ids.withUnsafeBufferPointer { ids in
+            guard let first = ids.baseAddress else { return 0 }
+            let block = RowBlock(
+                rows: view.segment.vectors.base + rows.lowerBound * dimension, ids: first + rows.lowerBound,
+                count: rows.count, source: .segment(view.segment.number), firstRow: rows.lowerBound,
+                planes: view.segment.planes, firstPlaneRow: rows.lowerBound)
+            return VectorSearch.scan(block, dead: view.dead, query: query, into: &best, scratch: &scratch)
         }
     }
 
     private func scan(
-        _ buffer: DatedBuffer, _ part: ScanPart, query: PreparedQuery, into best: inout TopK,
+        _ buffer: DatedBuffer, _ rows: Range<Int>, query: PreparedQuery, into best: inout TopK,
         scratch: inout ScanScratch
     ) -> Int {
         var scored = 0
-        var row = part.rows.lowerBound
-        while row < part.rows.upperBound {
+        var row = rows.lowerBound
+        while row < rows.upperBound {
             let chunk = buffer.view.chunks[row / BufferChunk.capacity]
             let within = row % BufferChunk.capacity
-            let count = min(BufferChunk.capacity - within, part.rows.upperBound - row)
+            let count = min(BufferChunk.capacity - within, rows.upperBound - row)
             let block = RowBlock(
                 rows: chunk.vectors.base + within * dimension, ids: chunk.ids + within, count: count,
-                source: part.source, firstRow: row, planes: chunk.planes, firstPlaneRow: within)
+                source: .buffer(buffer.view.serial), firstRow: row, planes: chunk.planes, firstPlaneRow: within)
             scored += VectorSearch.scan(block, dead: buffer.dead, query: query, into: &best, scratch: &scratch)
             row += count
         }

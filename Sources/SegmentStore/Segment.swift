@@ -69,10 +69,16 @@ package final class Segment: Sendable {
 
     package func leaf(_ row: Int) -> LeafID {
         precondition((0..<count).contains(row), "a row beyond the segment")
-        return leaves[firstIndex(leaves.count) { leaves[$0].rows.upperBound > row }].leaf
+        return leaves[leaves.partitionPoint { $0.rows.upperBound > row }].leaf
     }
 
-    package func vector(_ row: Int) -> RotatedVector {
+    /// Rows, dead ones included, that were written under one of `leaves`.
+    package func rows(under leaves: Set<LeafID>) -> Int {
+        leaves.isEmpty ? 0 : self.leaves.reduce(0) { $0 + (leaves.contains($1.leaf) ? $1.rows.count : 0) }
+    }
+
+    /// Throws `damaged` when the block that holds it fails its checksum or does not decode.
+    package func vector(_ row: Int) throws(SegmentError) -> RotatedVector {
         precondition((0..<count).contains(row), "a row beyond the segment")
         let values = UnsafeBufferPointer(start: vectors.base + row * dimension, count: dimension)
         return RotatedVector(rotated: Array(values))
@@ -111,7 +117,7 @@ package final class Segment: Sendable {
     // MARK: Blocks of records
 
     func recordBlock(of row: Int) -> Int {
-        firstIndex(recordBlocks.count) { recordBlocks[$0].firstRow + recordBlocks[$0].rows > row }
+        recordBlocks.partitionPoint { $0.firstRow + $0.rows > row }
     }
 
     func firstRow(ofRecordBlock block: Int) -> Int { recordBlocks[block].firstRow }

@@ -96,15 +96,17 @@ package final class SegmentStore {
     // MARK: Compaction
 
     /// Begins the merge of `inputs`, leaving out the rows that are `dead` now; the job may run on any thread while this
-    /// store goes on. The caller merges a segment in one job at a time.
+    /// store goes on. The caller merges a segment in one job at a time. Rows under a leaf that is `split` by now are
+    /// written under the one that `rehome` says.
     package func beginCompaction(
-        _ inputs: [UInt64], dead: (UInt64) -> RowBitmap
+        _ inputs: [UInt64], split: Set<LeafID> = [], rehome: @escaping CompactionJob.Rehoming = { leaf, _ in leaf },
+        dead: (UInt64) -> RowBitmap
     ) -> CompactionJob {
         let chosen = segments.filter { inputs.contains($0.number) }
         precondition(chosen.count == inputs.count && !inputs.isEmpty, "a merge needs segments of this store")
         return CompactionJob(
-            inputs: chosen, dead: chosen.map { dead($0.number) }, number: takeNumber(), identity: manifest.identity,
-            directory: directory, files: files)
+            inputs: chosen, dead: chosen.map { dead($0.number) }, split: split, rehome: rehome, number: takeNumber(),
+            identity: manifest.identity, directory: directory, files: files)
     }
 
     /// Swaps the manifest from the inputs to what they were merged into. The inputs' files go with

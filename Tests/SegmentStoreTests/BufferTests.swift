@@ -34,10 +34,10 @@ import VectorSearch
     try replica.enrol(Array(rows.dropFirst(900)))
     replica.delete(rows[0].id)
     #expect(published.liveCount == 900 && replica.snapshot.liveCount == 1_099)
-    #expect(replica.search(rows[0].vector, limit: 1).matches.first?.match.face != rows[0].id)
+    #expect(try replica.search(rows[0].vector, limit: 1).matches.first?.match.face != rows[0].id)
     var older = replica
     older.snapshot = published
-    #expect(older.search(rows[0].vector, limit: 1).matches.first?.match.face == rows[0].id)
+    #expect(try older.search(rows[0].vector, limit: 1).matches.first?.match.face == rows[0].id)
 }
 
 @Test private func thousandsOfEqualVectorsAreOrderedByID() throws {
@@ -49,7 +49,7 @@ import VectorSearch
     try replica.enrol(Array(rows.prefix(2_000)))
     try replica.flush(through: 1)
     try replica.enrol(Array(rows.dropFirst(2_000)))
-    let found = replica.search(vector, limit: 80)
+    let found = try replica.search(vector, limit: 80)
     #expect(found.matches.map(\.match.face) == Array(rows.map(\.id).sorted().prefix(80)))
     #expect(found.scored == 3_000)
 }
@@ -79,28 +79,28 @@ import VectorSearch
         let seen = published.withLock { $0 }
         ended = seen.ended
         let query = generator.vector(dimension)
-        #expect(scanned(seen.snapshot, query) == everyRowScored(seen.snapshot, query))
+        #expect(try scanned(seen.snapshot, query) == everyRowScored(seen.snapshot, query))
         await Task.yield()
     }
     try await written
     #expect(published.withLock { $0.snapshot.bufferedCount } >= 3_000)
 }
 
-private func scanned(_ snapshot: SearchSnapshot, _ query: RotatedVector) -> [Match] {
+private func scanned(_ snapshot: SearchSnapshot, _ query: RotatedVector) throws -> [Match] {
     var scratch = ScanScratch()
     var best = TopK(limit: 20, minScore: -1)
     for part in snapshot.parts(rowsPerPart: 777) {
-        _ = snapshot.scan(part, query: PreparedQuery(query), into: &best, scratch: &scratch)
+        _ = try snapshot.scan(part, query: PreparedQuery(query), into: &best, scratch: &scratch)
     }
     return best.sorted().map(\.match)
 }
 
-private func everyRowScored(_ snapshot: SearchSnapshot, _ query: RotatedVector) -> [Match] {
+private func everyRowScored(_ snapshot: SearchSnapshot, _ query: RotatedVector) throws -> [Match] {
     let rows = (0..<snapshot.bufferedCount).map { RowLocator(source: .buffer(1), row: $0) }
     let live = Set(snapshot.bufferLocators(of: Set(rows.map { snapshot.id(at: $0) })).values)
     let prepared = PreparedQuery(query)
-    let matches = rows.filter(live.contains).map {
-        Match(face: snapshot.id(at: $0), score: exactScore(prepared, snapshot.vector(at: $0)))
+    let matches = try rows.filter(live.contains).map {
+        Match(face: snapshot.id(at: $0), score: exactScore(prepared, try snapshot.vector(at: $0)))
     }
     return Array(matches.sorted(by: Match.precedes).prefix(20))
 }

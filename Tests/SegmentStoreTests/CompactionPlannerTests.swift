@@ -21,6 +21,15 @@ import Testing
     #expect(CompactionPlanner.plan(segments) == [7])
 }
 
+@Test private func segmentsOfSplitLeavesComeNext() {
+    var segments = (1...4).map { SegmentWeight(number: $0, rows: 8_192, dead: 0) }
+    segments.append(SegmentWeight(number: 7, rows: 100_000, dead: 0, strayed: 50_001))
+    segments.append(SegmentWeight(number: 8, rows: 100_000, dead: 0, strayed: 50_000))
+    #expect(CompactionPlanner.plan(segments) == [7])
+    segments.append(SegmentWeight(number: 9, rows: 10, dead: 3))
+    #expect(CompactionPlanner.plan(segments) == [9])
+}
+
 @Test private func plansFitASegmentAndComeToAnEnd() {
     var generator = Seeded(12)
     for _ in 0..<300 {

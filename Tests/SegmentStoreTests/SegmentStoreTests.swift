@@ -100,15 +100,76 @@ private func searchStaysExactThroughFlushesDeletesAndMerges(_ seed: UInt64, _ di
         let prepared = PreparedQuery(query)
         let expected = live.values.map { Match(face: $0.id, score: exactScore(prepared, $0.vector)) }
             .sorted(by: Match.precedes).prefix(30)
-        let found = replica.search(query, limit: 30)
+        let found = try replica.search(query, limit: 30)
         #expect(found.matches.map(\.match) == Array(expected))
         #expect(found.scored == live.count && replica.snapshot.liveCount == live.count)
         for candidate in found.matches {
             #expect(replica.snapshot.id(at: candidate.locator) == candidate.match.face)
             #expect(try replica.snapshot.record(at: candidate.locator) == live[candidate.match.face]?.record)
-            #expect(replica.snapshot.vector(at: candidate.locator) == live[candidate.match.face]?.vector)
+            #expect(try replica.snapshot.vector(at: candidate.locator) == live[candidate.match.face]?.vector)
         }
     }
+}
+
+/// Searches of some leaves alone, rows of any of them in segments and in the buffer.
+@Test(arguments: [64, 512]) private func aSearchOfSomeLeavesSeesTheirRowsAlone(_ dimension: Int) throws {
+    var generator = Seeded(90)
+    var replica = try Replica(ForgetfulDisk(), identity: identity(dimension: dimension))
+    var live: [FaceID: SegmentRow] = [:]
+    for round in 1...4 {
+        let rows = generator.rows(Int.random(in: 1...900, using: &generator), dimension: dimension, leaves: 9)
+        try replica.enrol(rows)
+        for row in rows { live[row.id] = row }
+        for face in live.keys.sorted() where generator.next() % 10 == 0 {
+            replica.delete(face)
+            live[face] = nil
+        }
+        if round < 4 { try replica.flush(through: UInt64(round)) }
+        for leaves in [Set<UInt32>(), [0], [3, 4], [1, 7, 8], [2, 99], Set(0..<9)].map({ Set($0.map(LeafID.init)) }) {
+            let query = generator.vector(dimension)
+            let prepared = PreparedQuery(query)
+            let inside = live.values.filter { leaves.contains($0.leaf) }
+            let expected = inside.map { Match(face: $0.id, score: exactScore(prepared, $0.vector)) }
+                .sorted(by: Match.precedes).prefix(30)
+            for rowsPerPart in [1, 64, 333, 10_000] {
+                let found = try replica.search(query, limit: 30, rowsPerPart: rowsPerPart, buckets: leaves)
+                #expect(found.matches.map(\.match) == Array(expected))
+                #expect(found.scored == inside.count)
+                let parts = replica.snapshot.parts(rowsPerPart: rowsPerPart, buckets: leaves)
+                #expect(parts.allSatisfy { (1...rowsPerPart).contains($0.rows) })
+            }
+        }
+    }
+}
+
+@Test private func aMergePutsRowsUnderTheLeavesTheyBelongTo() throws {
+    var generator = Seeded(91)
+    let disk = ForgetfulDisk()
+    var replica = try Replica(disk)
+    var rows: [SegmentRow] = []
+    for round in 1...3 {
+        let more = generator.rows(300, leaves: 4)
+        rows += more
+        try replica.enrol(more)
+        try replica.flush(through: UInt64(round))
+    }
+    let split: Set<LeafID> = [LeafID(1), LeafID(2)]
+    #expect(replica.snapshot.weights(split: split).allSatisfy { (100...200).contains($0.strayed) })
+    #expect(replica.snapshot.weights().allSatisfy { $0.strayed == 0 })
+    let job = replica.store.beginCompaction(
+        [1, 2, 3], split: split,
+        rehome: { leaf, vector in
+            precondition(split.contains(leaf), "asked for a leaf that was not split")
+            return LeafID(leaf.value * 2 + (vector.values[0] < 0 ? 300 : 301))
+        }, dead: { replica.snapshot.dead(segment: $0) })
+    try replica.install(try job.merge())
+    for index in rows.indices where split.contains(rows[index].leaf) {
+        rows[index].leaf = LeafID(rows[index].leaf.value * 2 + (rows[index].vector.values[0] < 0 ? 300 : 301))
+    }
+    #expect(try contents(replica.snapshot) == byID(rows))
+    #expect(try contents(opened(disk)) == byID(rows))
+    #expect(replica.snapshot.segments[0].segment.leaves.map(\.leaf.value) == [0, 3, 302, 303, 304, 305])
+    #expect(replica.snapshot.weights(split: split)[0].strayed == 0)
 }
 
 @Test private func facesDeletedWhileAMergeRunsStayDeleted() throws {
@@ -123,7 +184,7 @@ private func searchStaysExactThroughFlushesDeletesAndMerges(_ seed: UInt64, _ di
         try replica.flush(through: UInt64(round))
     }
     replica.delete(rows[3].id)
-    let inputs = try #require(CompactionPlanner.plan(replica.snapshot.weights))
+    let inputs = try #require(CompactionPlanner.plan(replica.snapshot.weights()))
     #expect(inputs.count == 4)
     let job = replica.store.beginCompaction(inputs, dead: { replica.snapshot.dead(segment: $0) })
     let before = replica.snapshot

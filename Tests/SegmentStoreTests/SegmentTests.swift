@@ -20,7 +20,7 @@ private func reopened(_ disk: ForgetfulDisk, dimension: Int = 64) throws -> Segm
 private func faces(_ segment: Segment) throws -> [SegmentRow] {
     try (0..<segment.count).map {
         SegmentRow(
-            id: segment.id($0), leaf: segment.leaf($0), vector: segment.vector($0), record: try segment.record($0))
+            id: segment.id($0), leaf: segment.leaf($0), vector: try segment.vector($0), record: try segment.record($0))
     }
 }
 

@@ -94,7 +94,7 @@ struct Replica {
 
     /// False when no compaction is due.
     mutating func compact() throws -> Bool {
-        guard let inputs = CompactionPlanner.plan(snapshot.weights) else { return false }
+        guard let inputs = CompactionPlanner.plan(snapshot.weights()) else { return false }
         let merged = try store.beginCompaction(inputs, dead: { snapshot.dead(segment: $0) }).merge()
         try install(merged)
         return true
@@ -106,13 +106,15 @@ struct Replica {
         try store.removeObsoleteFiles()
     }
 
-    func search(_ query: RotatedVector, limit: Int, rowsPerPart: Int = 700) -> (matches: [ScoredRow], scored: Int) {
+    func search(
+        _ query: RotatedVector, limit: Int, rowsPerPart: Int = 700, buckets: Set<LeafID>? = nil
+    ) throws -> (matches: [ScoredRow], scored: Int) {
         var scratch = ScanScratch()
         var best = TopK(limit: limit, minScore: -1)
         var scored = 0
-        for part in snapshot.parts(rowsPerPart: rowsPerPart) {
+        for part in snapshot.parts(rowsPerPart: rowsPerPart, buckets: buckets) {
             var partial = TopK(limit: limit, minScore: -1)
-            scored += snapshot.scan(part, query: PreparedQuery(query), into: &partial, scratch: &scratch)
+            scored += try snapshot.scan(part, query: PreparedQuery(query), into: &partial, scratch: &scratch)
             best.merge(partial)
         }
         return (best.sorted(), scored)
@@ -126,7 +128,7 @@ func contents(_ snapshot: SearchSnapshot) throws -> [FaceID: SegmentRow] {
         for row in 0..<view.segment.count where !view.dead.contains(row) {
             let segment = view.segment
             let face = SegmentRow(
-                id: segment.id(row), leaf: segment.leaf(row), vector: segment.vector(row),
+                id: segment.id(row), leaf: segment.leaf(row), vector: try segment.vector(row),
                 record: try segment.record(row))
             #expect(faces.updateValue(face, forKey: face.id) == nil, "a face stands in two segments")
         }

@@ -118,7 +118,7 @@ final class ReplicaStore {
 
     /// A merge that is due, ready to run on any thread; one at a time.
     func beginMerge() -> CompactionJob? {
-        CompactionPlanner.plan(snapshot.weights).map { inputs in
+        CompactionPlanner.plan(snapshot.weights()).map { inputs in
             segments.beginCompaction(inputs) { snapshot.dead(segment: $0) }
         }
     }

@@ -94,12 +94,12 @@ final class ShardReplica: Sendable {
         case .full: throw .busy(descriptor.shard, reason: "too many searches wait for a scan thread")
         case .abandoned: throw .deadlineExceeded(descriptor.shard)
         }
-        let (best, scored) = scan.outcome
+        let (best, scored) = try reading { () throws(SegmentError) in try scan.outcome() }
         let rows = try read { () throws(ReplicaError) in try state.lookup(best.map(\.match.face)) }
         guard rows.count == best.count else { return nil }
         let names = Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0.externalImageID) })
         for hit in best {
-            let record = try self.record(at: hit.locator, in: view.snapshot)
+            let record = try reading { () throws(SegmentError) in try view.snapshot.record(at: hit.locator) }
             let face = StoredFace(id: hit.match.face, externalImageID: names[hit.match.face] ?? nil, record: record)
             answer.candidates.append(ShardCandidate(score: hit.match.score, face: face))
         }
@@ -125,10 +125,12 @@ final class ShardReplica: Sendable {
             guard let locators = snapshot.locators(of: rows.map(\.face)) else { continue }
             var sample: [SampledFace] = []
             for (row, locator) in zip(rows, locators) {
-                let record = try record(at: locator, in: snapshot)
+                let (record, vector) = try reading { () throws(SegmentError) in
+                    (try snapshot.record(at: locator), try snapshot.vector(at: locator))
+                }
                 sample.append(
                     SampledFace(
-                        id: row.face.id, vector: snapshot.vector(at: locator), bucket: row.leaf,
+                        id: row.face.id, vector: vector, bucket: row.leaf,
                         externalImageID: row.face.externalImageID, imageID: record.imageID))
             }
             return sample
@@ -150,7 +152,9 @@ final class ShardReplica: Sendable {
             let rows = try read { () throws(ReplicaError) in try state.lookup([id]) }
             guard !rows.isEmpty else { return nil }
             let snapshot = try view(call).snapshot
-            if let locator = snapshot.locators(of: rows)?.first { return snapshot.vector(at: locator) }
+            if let locator = snapshot.locators(of: rows)?.first {
+                return try reading { () throws(SegmentError) in try snapshot.vector(at: locator) }
+            }
         }
     }
 
@@ -181,7 +185,7 @@ final class ShardReplica: Sendable {
             guard let locators = snapshot.locators(of: rows) else { continue }
             var faces: [StoredFace] = []
             for (row, locator) in zip(rows, locators) {
-                let record = try record(at: locator, in: snapshot)
+                let record = try reading { () throws(SegmentError) in try snapshot.record(at: locator) }
                 faces.append(StoredFace(id: row.id, externalImageID: row.externalImageID, record: record))
             }
             return faces
@@ -199,9 +203,10 @@ final class ShardReplica: Sendable {
         return view
     }
 
-    private func record(at locator: RowLocator, in snapshot: SearchSnapshot) throws(ShardError) -> FaceRecord {
+    /// A block that cannot be read or fails its checksum is not answered from, nor is anything beside it.
+    private func reading<Value>(_ body: () throws(SegmentError) -> Value) throws(ShardError) -> Value {
         do throws(SegmentError) {
-            return try snapshot.record(at: locator)
+            return try body()
         } catch {
             published.setDamaged("\(error)")
             throw .damaged(descriptor.shard, reason: "\(error)")

@@ -13,13 +13,20 @@ final class ReplicaScan: Sendable {
     private let snapshot: SearchSnapshot
     private let query: PreparedQuery
     private let parts: [ScanPart]
-    private let found: Mutex<(best: TopK, scored: Int)>
+    private let found: Mutex<Found>
+
+    private struct Found {
+        var best: TopK
+        var scored = 0
+        /// The first that a part met.
+        var failure: SegmentError?
+    }
 
     init(snapshot: SearchSnapshot, query: PreparedQuery, search: ShardSearch) {
         self.snapshot = snapshot
         self.query = query
         parts = snapshot.parts(rowsPerPart: Self.rowsPerPart)
-        found = Mutex((TopK(limit: search.limit, minScore: search.minScore), 0))
+        found = Mutex(Found(best: TopK(limit: search.limit, minScore: search.minScore)))
     }
 
     /// Ends at `deadline`, or when the task is cancelled, after the parts that are being scored.
@@ -27,20 +34,28 @@ final class ReplicaScan: Sendable {
         await pool.run(parts: parts.count, until: deadline) { [self] in scan(parts[$0]) }
     }
 
-    /// The best rows in `Match.precedes` order, and the live faces scored. Call it after `run` was `done`.
-    var outcome: (best: [ScoredRow], scored: Int) {
-        found.withLock { ($0.best.sorted(), $0.scored) }
+    /// The best rows in `Match.precedes` order, and the live faces scored. Call it after `run` was `done`. Throws where a
+    /// block could not be read: what the other parts found is no answer.
+    func outcome() throws(SegmentError) -> (best: [ScoredRow], scored: Int) {
+        let (best, scored, failure) = found.withLock { ($0.best, $0.scored, $0.failure) }
+        if let failure { throw failure }
+        return (best.sorted(), scored)
     }
 
     private func scan(_ part: ScanPart) {
-        let (limit, bound) = found.withLock { ($0.best.limit, $0.best.bound) }
+        let (limit, bound, failed) = found.withLock { ($0.best.limit, $0.best.bound, $0.failure != nil) }
+        guard !failed else { return }
         // The bound so far is the least score that can still enter, ties included.
         var best = TopK(limit: limit, minScore: bound)
         var scratch = ScanScratch()
-        let scored = snapshot.scan(part, query: query, into: &best, scratch: &scratch)
-        found.withLock { found in
-            found.best.merge(best)
-            found.scored += scored
+        do throws(SegmentError) {
+            let scored = try snapshot.scan(part, query: query, into: &best, scratch: &scratch)
+            found.withLock { found in
+                found.best.merge(best)
+                found.scored += scored
+            }
+        } catch {
+            found.withLock { $0.failure = $0.failure ?? error }
         }
     }
 }
