@@ -14,6 +14,13 @@ final class Promise<Value: Sendable>: Sendable {
     /// The first value counts; later ones come to nobody.
     func settle(_ value: Value) { end(with: value) }
 
+    /// Whether a value came, or nobody waits for one any more.
+    var isSettled: Bool {
+        state.withLock { state in
+            if case .settled = state { true } else { false }
+        }
+    }
+
     /// Nil when the deadline passed or the task was cancelled before a value came. Called once.
     /// A timer costs several switches between threads: it is for what takes long, not for a scan.
     func value(until deadline: ContinuousClock.Instant) async -> Value? {
