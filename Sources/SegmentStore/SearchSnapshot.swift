@@ -12,7 +12,7 @@ package struct SearchSnapshot: Sendable {
         package fileprivate(set) var dead: RowBitmap
     }
 
-    private struct DatedBuffer: Sendable {
+    struct DatedBuffer: Sendable {
         var view: BufferView
         var dead: RowBitmap
     }
@@ -21,7 +21,7 @@ package struct SearchSnapshot: Sendable {
     /// By rising segment number.
     package private(set) var segments: [SegmentView] = []
     /// By rising serial; more than one while a sealed buffer is being flushed.
-    private var buffers: [DatedBuffer] = []
+    private(set) var buffers: [DatedBuffer] = []
 
     package init(dimension: Int) { self.dimension = dimension }
 

@@ -1,6 +1,7 @@
 import FaceModel
 import SimulatedDisk
 import Testing
+import VectorSearch
 
 @testable import ShardEngine
 
@@ -27,6 +28,11 @@ import Testing
         #expect(try PutRecord(payload: put.payload, at: LogIndex(1)) == put)
         let delete = DeleteRecord(id: put.id, key: put.key, nextCount: 4)
         #expect(try DeleteRecord(payload: delete.payload, at: LogIndex(1)) == delete)
+        let split = BucketSplit(
+            parent: .root, children: (LeafID(256), LeafID(4_000_000_000)),
+            centroids: (put.vector, self.put(seed: 99).vector))
+        #expect(try BucketSplit(payload: split.payload, at: LogIndex(1)) == split)
+        #expect(split.payload.count == 15 + 8 * put.vector.dimension)
         let config = ConfigRecord(roots: (0...UInt32(seed)).map { LeafID($0 &* 7_919) })
         #expect(try ConfigRecord(payload: config.payload, at: LogIndex(1)) == config)
     }
@@ -35,6 +41,12 @@ import Testing
         let payload = put(seed: 1).payload
         for length in 0..<payload.count {
             #expect(throws: ReplicaError.self) { try PutRecord(payload: Array(payload[..<length]), at: LogIndex(9)) }
+        }
+        let vector = put(seed: 2).vector
+        let split = BucketSplit(parent: .root, children: (LeafID(256), LeafID(257)), centroids: (vector, vector))
+            .payload
+        for length in 0..<split.count {
+            #expect(throws: ReplicaError.self) { try BucketSplit(payload: Array(split[..<length]), at: LogIndex(9)) }
         }
         let config = ConfigRecord(roots: [LeafID(1), LeafID(2)]).payload
         for length in 0..<config.count {
@@ -46,6 +58,9 @@ import Testing
         var payload = put(seed: 1).payload
         payload[0] = 2
         #expect(throws: ReplicaError.self) { try PutRecord(payload: payload, at: LogIndex(1)) }
+        #expect(throws: ReplicaError.self) {
+            try BucketSplit(payload: [2] + [UInt8](repeating: 0, count: 99), at: LogIndex(1))
+        }
         #expect(throws: ReplicaError.self) { try ConfigRecord(payload: [2, 1, 0, 3, 0, 0, 0], at: LogIndex(1)) }
     }
 }

@@ -1,6 +1,7 @@
 import FaceModel
 import ClusterModel
 import Testing
+import VectorSearch
 import WriteAheadLog
 
 @testable import ShardEngine
@@ -18,7 +19,9 @@ import WriteAheadLog
         return KeyedFace(face: face, key: keys.key(of: face))
     }
 
-    private func machine() -> ShardMachine { ShardMachine(identity: keys, roots: [.root], lastIndex: .zero) }
+    private func machine() -> ShardMachine {
+        ShardMachine(identity: keys, tree: DatedTree(roots: [.root]), lastIndex: .zero)
+    }
 
     private func enrol(_ id: UInt64, _ faces: [KeyedFace]) -> Proposal {
         Proposal(id: ProposalID(value: id), roots: [.root], request: .enrol(faces))
@@ -121,7 +124,7 @@ import WriteAheadLog
     }
 
     @Test func whoBelievesInOtherRootsIsToldTheRightOnesInHisTurn() {
-        var machine = ShardMachine(identity: keys, roots: [LeafID(3)], lastIndex: .zero)
+        var machine = ShardMachine(identity: keys, tree: DatedTree(roots: [LeafID(3)]), lastIndex: .zero)
         let mistaken = Proposal(id: ProposalID(value: 1), roots: [.root], request: .enrol([face(1)]))
         let right = Proposal(id: ProposalID(value: 2), roots: [LeafID(3)], request: .enrol([face(2)]))
         let effects = machine.step(.proposed([mistaken, right], known: KnownFaces()))
@@ -137,6 +140,58 @@ import WriteAheadLog
                 .answer(ProposalID(value: 1), .wrongOwner([LeafID(3)])),
                 .answer(ProposalID(value: 2), .enrolled([id], at: LogIndex(1))),
             ])
+    }
+
+    private func split(_ parent: LeafID, _ first: UInt32) -> BucketSplit {
+        var towards = [Float](repeating: 0, count: 64)
+        towards[0] = 1
+        let away = RotatedVector(rotated: towards.map { -$0 })
+        return BucketSplit(
+            parent: parent, children: (LeafID(first), LeafID(first + 1)),
+            centroids: (RotatedVector(rotated: towards), away))
+    }
+
+    private func leaf(_ machine: inout ShardMachine, of face: KeyedFace, _ id: UInt64, at index: UInt64) -> LeafID? {
+        _ = machine.step(.proposed([enrol(id, [face])], known: KnownFaces()))
+        guard case .apply(let changes, _)? = machine.step(.durable(LogIndex(index))).first,
+            case .put(let put)? = changes.first
+        else { return nil }
+        _ = machine.step(.applied)
+        return put.leaf
+    }
+
+    @Test func facesArePutWhereDescentLeadsOnceASplitIsDurable() {
+        var machine = machine()
+        #expect(machine.step(.divided([])).isEmpty)
+        #expect(leaf(&machine, of: face(1), 1, at: 1) == .root)
+        let splits = [split(.root, 256), split(LeafID(257), 258)]
+        guard case .append(let entries)? = machine.step(.divided(splits)).first else {
+            return #expect(Bool(false), "no append")
+        }
+        #expect(entries.map(\.type) == [.bucketSplit, .bucketSplit])
+        #expect(entries.map(\.payload) == splits.map(\.payload))
+        #expect(machine.tree == DatedTree(roots: [.root]))
+        let applied = machine.step(.durable(LogIndex(3)))
+        #expect(
+            applied == [
+                .apply([.split(splits[0], at: LogIndex(2)), .split(splits[1], at: LogIndex(3))], through: LogIndex(3))
+            ])
+        #expect(machine.tree.index == LogIndex(3) && machine.tree.tree.leaves.count == 3)
+        #expect(machine.step(.applied).isEmpty && machine.owesConfirmation)
+        #expect(leaf(&machine, of: face(1), 2, at: 4) == LeafID(256))
+        #expect(leaf(&machine, of: face(-1), 3, at: 5) == LeafID(259))
+    }
+
+    @Test func aSplitThatTheLogRefusedNeverWas() {
+        var machine = machine()
+        _ = machine.step(.divided([split(.root, 256)]))
+        #expect(machine.step(.refused(reason: "full")).isEmpty)
+        #expect(machine.tree == DatedTree(roots: [.root]))
+        #expect(leaf(&machine, of: face(1), 1, at: 1) == .root)
+        _ = machine.step(.divided([split(.root, 256)]))
+        _ = machine.step(.durable(LogIndex(2)))
+        #expect(machine.step(.stopped(reason: "gone")).isEmpty)
+        #expect(machine.step(.divided([split(LeafID(256), 258)])).isEmpty)
     }
 
     @Test(arguments: [true, false])

@@ -4,12 +4,6 @@ import Testing
 @testable import VectorSearch
 
 @Suite struct AnchorTests {
-    private func vectors(_ count: Int, _ dimension: Int, seed: UInt64) throws -> [RotatedVector] {
-        var generator = Seeded(seed)
-        let rotation = try Rotation(dimension: dimension, seed: generator.bytes(32))
-        return try (0..<count).map { _ in try rotation.rotate(generator.embedding(dimension)) }
-    }
-
     /// Golden bits: where faces are stored depends on them, so a change here is a change of format.
     @Test func theSameSeedGivesTheSameBits() {
         let anchors = Anchors(count: 5, dimension: 72, seed: Array(0..<32))

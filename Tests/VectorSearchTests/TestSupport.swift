@@ -1,4 +1,5 @@
 import FaceModel
+import VectorSearch
 
 /// SplitMix64: seeded, so that a failure repeats.
 struct Seeded: RandomNumberGenerator {
@@ -34,4 +35,15 @@ func cosine(_ a: [Float], _ b: [Float]) -> Double {
         bb += Double(y) * Double(y)
     }
     return dot / (aa * bb).squareRoot()
+}
+
+/// Random directions as a rotation gives them.
+func vectors(_ count: Int, _ dimension: Int, seed: UInt64) throws -> [RotatedVector] {
+    var generator = Seeded(seed)
+    let rotation = try Rotation(dimension: dimension, seed: generator.bytes(32))
+    return try (0..<count).map { _ in try rotation.rotate(generator.embedding(dimension)) }
+}
+
+func squaredLength(_ vector: RotatedVector) -> Double {
+    vector.values.reduce(0.0) { $0 + Double($1) * Double($1) }
 }

@@ -56,11 +56,7 @@ struct PutRecord: Equatable {
                 throw ReplicaError.record(index, reason: "Put holds a face record that cannot be read")
             }
             self.record = record
-            let dimension = Int(try reader.u16())
-            var values: [Float] = []
-            values.reserveCapacity(dimension)
-            for _ in 0..<dimension { values.append(try reader.float()) }
-            vector = RotatedVector(rotated: values)
+            vector = try reader.vector(Int(try reader.u16()))
         } catch let error as ReplicaError {
             throw error
         } catch {

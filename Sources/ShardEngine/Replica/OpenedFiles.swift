@@ -14,8 +14,8 @@ struct OpenedFiles {
     let log: Log
     let state: ShardState
     let store: ReplicaStore
-    /// The subtree roots the shard owns.
-    let roots: [LeafID]
+    /// The buckets below the subtree root that the shard owns.
+    let tree: DatedTree
 
     var snapshot: SearchSnapshot { store.snapshot }
 
@@ -34,10 +34,12 @@ struct OpenedFiles {
         try Self.requireContinuity(log, store: store, applied: try state.applied())
         try Self.replay(log, into: store, state)
         try store.requireEveryFace(of: state)
-        roots = try state.roots()
+        let roots = try state.roots()
         guard roots.count == 1 else {
             throw .contradiction(reason: "it owns \(roots.count) subtree roots; this version serves shards of one")
         }
+        tree = try state.tree(dimension: descriptor.dimension)
+        try store.requireBuckets(of: tree.tree)
         if mode == .making, descriptor.roots.sorted() != roots { throw .otherRoots(owned: roots) }
     }
 
@@ -84,7 +86,7 @@ struct OpenedFiles {
                     if record.lsn > applied { missing.append(change) }
                     guard record.lsn > store.flushedThrough else { return }
                     switch change {
-                    case .config: break
+                    case .config, .split: break
                     case .put(let put): buffered.append(put)
                     case .delete(let delete): deleted.insert(delete.id)
                     }
@@ -110,8 +112,9 @@ extension Change {
         case .put: self = .put(try PutRecord(payload: record.payload, at: record.lsn))
         case .delete: self = .delete(try DeleteRecord(payload: record.payload, at: record.lsn))
         case .config: self = .config(try ConfigRecord(payload: record.payload, at: record.lsn))
+        case .bucketSplit: self = .split(try BucketSplit(payload: record.payload, at: record.lsn), at: record.lsn)
         case .noop, .epochStart: return nil
-        case .purge, .userIntent, .faceClaim, .userCommit, .bucketSplit, .shardSplit, .splitRelease, .splitAbort,
+        case .purge, .userIntent, .faceClaim, .userCommit, .shardSplit, .splitRelease, .splitAbort,
             .collectionClose, .checkpoint, .leaf, .suspend, .resume, .revoke, .quota, .signedCheckpoint:
             throw .record(record.lsn, reason: "a record of type \(record.type) cannot stand in this shard's log")
         }

@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import KeyHierarchy
+import VectorSearch
 
 /// Names a request between driver and machine.
 struct ProposalID: Hashable {
@@ -77,6 +78,8 @@ enum Change: Equatable {
     case put(PutRecord)
     case delete(DeleteRecord)
     case config(ConfigRecord)
+    /// With its position in the log.
+    case split(BucketSplit, at: LogIndex)
 }
 
 /// Derives the ids of one collection's faces from its id key.

@@ -3,14 +3,17 @@ import FaceModel
 import SegmentStore
 import Synchronization
 
-/// What a replica's writer shows to everyone else: the newest snapshot and what the shard owned then, and why writes
-/// are refused, if they are. The lock is held for a copy of references; a scan never waits for the writer.
+/// What a replica's writer shows to everyone else: the newest snapshot and the shard's buckets then, and why writes are
+/// refused, if they are. The lock is held for a copy of references; a scan never waits for the writer.
 final class PublishedReplica: Sendable {
-    /// What stands together: the faces and the subtree roots at one log position.
+    /// What stands together: the faces and the tree of buckets at one log position.
     struct View: Sendable {
         var snapshot: SearchSnapshot
-        var roots: [LeafID]
+        var tree: DatedTree
         var lsn: LogIndex
+
+        /// The subtree roots the shard owns.
+        var roots: [LeafID] { tree.tree.roots }
     }
 
     private struct State {
@@ -37,11 +40,10 @@ final class PublishedReplica: Sendable {
     /// What everybody is told once the replica's files are closed.
     var closed: ShardError? { state.withLock { $0.closed } }
 
-    func publish(_ snapshot: SearchSnapshot, at lsn: LogIndex) {
-        let bytes = snapshot.residentBytes
+    func publish(_ view: View) {
+        let bytes = view.snapshot.residentBytes
         let before = state.withLock { state in
-            state.view.snapshot = snapshot
-            state.view.lsn = lsn
+            state.view = view
             defer { state.residentBytes = bytes }
             return state.residentBytes
         }

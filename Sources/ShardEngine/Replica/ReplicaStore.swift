@@ -81,6 +81,12 @@ final class ReplicaStore {
         }
     }
 
+    /// No row may stand under a bucket that the tree never had: nobody could say where it belongs.
+    func requireBuckets(of tree: BucketTree) throws(ReplicaError) {
+        guard let stray = snapshot.leafRows.keys.first(where: { !tree.contains($0) }) else { return }
+        throw .inconsistent(reason: "faces stand under bucket \(stray.value), which the shard's tree does not know")
+    }
+
     func buffer(_ row: SegmentRow) throws(ReplicaError) {
         do throws(SegmentError) {
             bufferRows[row.id] = try buffer.append(row)
@@ -99,9 +105,14 @@ final class ReplicaStore {
         }
     }
 
-    /// Makes the buffer a segment; nil when it holds no live face. After an error nothing has changed.
-    func flush(through index: LogIndex) throws(ReplicaError) -> Segment? {
-        let rows = snapshot.liveRows(buffer: buffer.serial)
+    /// Makes the buffer a segment, its rows under their present buckets; nil when it holds no live face. After an error
+    /// nothing has changed.
+    func flush(through index: LogIndex, tree: BucketTree) throws(ReplicaError) -> Segment? {
+        let rows = snapshot.liveRows(buffer: buffer.serial).map { row in
+            var row = row
+            row.leaf = tree.leaf(of: row.vector, below: row.leaf)
+            return row
+        }
         let segment: Segment?
         do throws(SegmentError) {
             segment = try segments.flush(rows, through: index)
@@ -117,9 +128,11 @@ final class ReplicaStore {
     }
 
     /// A merge that is due, ready to run on any thread; one at a time.
-    func beginMerge() -> CompactionJob? {
-        CompactionPlanner.plan(snapshot.weights()).map { inputs in
-            segments.beginCompaction(inputs) { snapshot.dead(segment: $0) }
+    func beginMerge(tree: BucketTree) -> CompactionJob? {
+        let split = tree.splitBuckets
+        return CompactionPlanner.plan(snapshot.weights(split: split)).map { inputs in
+            segments.beginCompaction(
+                inputs, split: split, rehome: { tree.leaf(of: $1, below: $0) }, dead: { snapshot.dead(segment: $0) })
         }
     }
 

@@ -17,8 +17,9 @@ extension ReplicaWriter {
     func maintain() {
         do throws(ReplicaError) {
             if store.needsFlush {
-                try place(try store.flush(through: log.durableIndex))
-                published.publish(store.snapshot, at: log.durableIndex)
+                try place(try store.flush(through: log.durableIndex, tree: machine.tree.tree))
+                publish(at: log.durableIndex)
+                growth.resumePostponed()
                 try cutLog()
             }
         } catch {
@@ -52,7 +53,7 @@ extension ReplicaWriter {
     }
 
     private func startMerge() {
-        guard merge == nil, let job = store.beginMerge() else { return }
+        guard merge == nil, let job = store.beginMerge(tree: machine.tree.tree) else { return }
         let merge = BackgroundMerge(job)
         self.merge = merge
         let inbox = inbox
@@ -80,7 +81,8 @@ extension ReplicaWriter {
             case .success(let merged):
                 try store.install(merged)
                 try place(merged.segment)
-                published.publish(store.snapshot, at: log.durableIndex)
+                publish(at: log.durableIndex)
+                growth.resumePostponed()
             }
         } catch {
             maintenanceFailed(error)
@@ -88,7 +90,7 @@ extension ReplicaWriter {
     }
 
     /// A full disk passes; anything else leaves files that must not be built upon.
-    private func maintenanceFailed(_ error: ReplicaError) {
+    func maintenanceFailed(_ error: ReplicaError) {
         guard error.passes else { return stop(error) }
         logger.warning("maintenance waits", metadata: ["reason": "\(error.text)"])
         published.setWritesRefused(error.text)

@@ -21,6 +21,7 @@ final class ReplicaWriter {
     let logger: Logger
     var machine: ShardMachine
     var merge: BackgroundMerge?
+    var growth: BucketGrowth
     private var callers: [ProposalID: @Sendable (Result<ProposalOutcome, ShardError>) -> Void] = [:]
     private var nextProposal: UInt64 = 0
     /// Why one more face would be refused, as of the last batch.
@@ -43,14 +44,20 @@ final class ReplicaWriter {
         self.logger = logger
         machine = ShardMachine(
             identity: FaceIdentityKeys(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion),
-            roots: opened.roots, lastIndex: opened.log.lastIndex)
+            tree: opened.tree, lastIndex: opened.log.lastIndex)
+        growth = BucketGrowth(rows: opened.snapshot.leafRows, tree: opened.tree.tree)
     }
 
     /// Returns when asked to stop.
     func run() {
         while true {
-            let items = inbox.take(timeout: machine.owesConfirmation ? Limits.idleConfirmMilliseconds : nil)
-            if items.isEmpty { perform(machine.step(.idle)) }
+            let isIdle = !machine.owesConfirmation && !owesDivision
+            let items = inbox.take(timeout: isIdle ? nil : Limits.idleConfirmMilliseconds)
+            if items.isEmpty {
+                // A shard that was enrolled before there were buckets gets them without being written to.
+                divideBuckets()
+                perform(machine.step(.idle))
+            }
             handle(items)
             if let end { return close(end) }
         }
@@ -95,6 +102,7 @@ final class ReplicaWriter {
         } catch {
             for proposal in taken { answer(proposal.id, .refused(reason: error.text)) }
         }
+        divideBuckets()
         maintain()
     }
 
@@ -123,7 +131,7 @@ final class ReplicaWriter {
         return (taken, reserved)
     }
 
-    private func perform(_ effects: [ShardMachine.Effect]) {
+    func perform(_ effects: [ShardMachine.Effect]) {
         for effect in effects {
             switch effect {
             case .append(let entries): append(entries)
@@ -173,10 +181,15 @@ final class ReplicaWriter {
             switch change {
             case .put(let put): try store.buffer(put.row)
             case .delete(let delete): store.markDead(delete.id, at: places[delete.id])
-            case .config: break
+            case .config, .split: break
             }
         }
-        published.publish(store.snapshot, at: index)
+        growth.count(changes)
+        publish(at: index)
+    }
+
+    func publish(at index: LogIndex) {
+        published.publish(.init(snapshot: store.snapshot, tree: machine.tree, lsn: index))
     }
 
     private func answer(_ id: ProposalID, _ outcome: ProposalOutcome) {

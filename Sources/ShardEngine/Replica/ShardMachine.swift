@@ -1,17 +1,21 @@
 import FaceModel
 import KeyHierarchy
+import VectorSearch
 import WriteAheadLog
 
 /// Decides what a shard's log says and when a request is answered. Pure: the driver does all I/O.
 ///
 /// Invariants: a request is answered only after every record it needs is durable and applied; records are applied in
-/// log order, each once; a face key that is live has exactly one FaceID; the count `n` of a face key never falls.
+/// log order, each once; a face key that is live has exactly one FaceID; the count `n` of a face key never falls; a face
+/// is put under the bucket that descent gives it in the tree at that position of the log.
 ///
 /// One batch is outstanding at a time: while it syncs, the driver queues what arrives and proposes it as the next.
 struct ShardMachine {
     enum Event {
         /// Requests in their order of arrival, with what `state.sqlite` knows of every face they name.
         case proposed([Proposal], known: KnownFaces)
+        /// Buckets that have grown too large were divided; in the order of their new ids.
+        case divided([BucketSplit])
         case durable(LogIndex)
         case applied
         /// The log took nothing of the outstanding batch (disk full, too large).
@@ -44,19 +48,21 @@ struct ShardMachine {
     }
 
     let identity: FaceIdentityKeys
-    /// The subtree roots the shard owns, rising; never none.
-    let roots: [LeafID]
+    /// As far as the log is durable.
+    private(set) var tree: DatedTree
     private var phase: Phase
     private var lastIndex: LogIndex
 
     /// `confirmed`: the log's tail is known durable by a later record, so that no idle record is owed.
-    init(identity: FaceIdentityKeys, roots: [LeafID], lastIndex: LogIndex) {
-        precondition(!roots.isEmpty, "a shard owns something")
+    init(identity: FaceIdentityKeys, tree: DatedTree, lastIndex: LogIndex) {
         self.identity = identity
-        self.roots = roots
+        self.tree = tree
         self.lastIndex = lastIndex
         phase = .ready(confirmed: true)
     }
+
+    /// The subtree roots the shard owns, rising; never none.
+    var roots: [LeafID] { tree.tree.roots }
 
     /// True while a batch is out: the driver must not propose.
     var busy: Bool {
@@ -64,6 +70,11 @@ struct ShardMachine {
         case .ready, .stopped: false
         case .syncing, .applying: true
         }
+    }
+
+    /// True once the log takes no more.
+    var isStopped: Bool {
+        if case .stopped = phase { true } else { false }
     }
 
     /// True when the last batch is not yet proved durable by a later record (replication.md, rule 4).
@@ -77,9 +88,14 @@ struct ShardMachine {
             return propose(proposals, known: known)
         case (.stopped(let reason), .proposed(let proposals, _)):
             return proposals.map { .answer($0.id, .stopped(reason: reason)) }
+        case (.ready, .divided(let splits)):
+            return append(splits)
+        case (.stopped, .divided):
+            return []
         case (.syncing(var batch), .durable(let index)):
             precondition(index == lastIndex, "durable at \(index), expected \(lastIndex)")
             batch.through = index
+            for case .split(let split, let place) in batch.changes { tree.apply(split, at: place) }
             phase = .applying(batch)
             return [.apply(batch.changes, through: index)]
         case (.applying(let batch), .applied):
@@ -104,14 +120,11 @@ struct ShardMachine {
             return [.append([confirmation])]
         case (.ready(confirmed: true), .idle), (.stopped, .idle):
             return []
-        case (.syncing, .proposed), (.applying, .proposed), (.syncing, .idle), (.applying, .idle),
-            (.ready, _), (.syncing, .applied), (.applying, _), (.stopped, _):
+        case (.syncing, .proposed), (.applying, .proposed), (.syncing, .divided), (.applying, .divided),
+            (.syncing, .idle), (.applying, .idle), (.ready, _), (.syncing, .applied), (.applying, _), (.stopped, _):
             preconditionFailure("\(event) while \(phase)")
         }
     }
-
-    /// Where a new face goes: the shard's one root, until leaves below it split.
-    private var leaf: LeafID { roots[0] }
 
     private mutating func propose(_ proposals: [Proposal], known: KnownFaces) -> [Effect] {
         var batch = Batch(confirmedBefore: !owesConfirmation)
@@ -121,6 +134,18 @@ struct ShardMachine {
         }
         guard !batch.entries.isEmpty else {
             return batch.answers.map { .answer($0, $1.placed(at: lastIndex)) }
+        }
+        lastIndex = lastIndex.advanced(by: batch.entries.count)
+        phase = .syncing(batch)
+        return [.append(batch.entries)]
+    }
+
+    private mutating func append(_ splits: [BucketSplit]) -> [Effect] {
+        guard !splits.isEmpty else { return [] }
+        var batch = Batch(confirmedBefore: !owesConfirmation)
+        for (number, split) in splits.enumerated() {
+            batch.entries.append(LogEntry(type: .bucketSplit, token: .none, payload: split.payload))
+            batch.changes.append(.split(split, at: lastIndex.advanced(by: number + 1)))
         }
         lastIndex = lastIndex.advanced(by: batch.entries.count)
         phase = .syncing(batch)
@@ -150,6 +175,8 @@ struct ShardMachine {
         let state = known.keys[face.key] ?? FaceKeyState(count: 0, live: false)
         let id = identity.faceID(key: face.key, count: state.count)
         if state.live { return id }
+        // A shard has one root.
+        let leaf = tree.tree.leaf(of: face.face.vector, below: roots[0])
         let put = PutRecord(
             id: id, key: face.key, count: state.count, leaf: leaf, externalImageID: face.face.externalImageID,
             record: face.face.record, vector: face.face.vector)

@@ -11,7 +11,7 @@ import VectorSearch
 final class ShardReplica: Sendable {
     let descriptor: ShardDescriptor
     private let identity: FaceIdentityKeys
-    private let state: ShardState
+    let state: ShardState
     private let published: PublishedReplica
     private let inbox: ReplicaInbox
 
@@ -25,7 +25,7 @@ final class ShardReplica: Sendable {
         let opened = try OpenedFiles(descriptor, mode, in: folder, logger: logger)
         state = opened.state
         published = PublishedReplica(
-            .init(snapshot: opened.snapshot, roots: opened.roots, lsn: opened.log.lastIndex), budget: budget)
+            .init(snapshot: opened.snapshot, tree: opened.tree, lsn: opened.log.lastIndex), budget: budget)
         inbox = ReplicaInbox(shard: descriptor.shard)
         let (inbox, published) = (inbox, published)
         let start = Handover(opened)
@@ -79,16 +79,17 @@ final class ShardReplica: Sendable {
         }
     }
 
-    /// Nil when one of the best faces was deleted meanwhile. As long as no bucket was split every root is one bucket
-    /// and its faces stand among the others': a search of some roots compares the faces of all.
+    /// Nil when one of the best faces was deleted meanwhile.
     private func answer(
         _ search: ShardSearch, from view: PublishedReplica.View, on pool: ScanPool, _ call: ShardCall
     ) async throws(ShardError) -> ShardSearchAnswer? {
-        var answer = ShardSearchAnswer(candidates: [], facesScored: 0, buckets: 0, lsn: view.lsn, tree: .zero)
-        if let asked = search.buckets, Set(asked).isDisjoint(with: view.roots) { return answer }
-        answer.buckets = view.roots.count
+        let selection = BucketSelection(search.buckets, of: view.tree.tree)
+        var answer = ShardSearchAnswer(
+            candidates: [], facesScored: 0, buckets: selection.buckets, lsn: view.lsn, tree: view.tree.index)
+        guard selection.buckets > 0 else { return answer }
         let query = PreparedQuery(search.query, sigmas: search.sigmas)
-        let scan = ReplicaScan(snapshot: view.snapshot, query: query, search: search)
+        let scan = ReplicaScan(
+            snapshot: view.snapshot, query: query, search: search, writtenUnder: selection.writtenUnder)
         switch await scan.run(on: pool, until: call.deadline) {
         case .done: break
         case .full: throw .busy(descriptor.shard, reason: "too many searches wait for a scan thread")
@@ -105,35 +106,6 @@ final class ShardReplica: Sendable {
         }
         answer.facesScored = scored
         return answer
-    }
-
-    /// The subtree roots: as long as none was split they are the leaves.
-    func buckets(after: LeafID?, limit: Int, _ call: ShardCall) throws(ShardError) -> BucketPage {
-        let view = try view(call)
-        let rest = view.roots.filter { root in after.map { root > $0 } ?? true }
-        let faces = view.snapshot.liveCount / max(1, view.roots.count)
-        let page = rest.prefix(limit).map { Bucket(leaf: $0, faces: faces, centroid: nil) }
-        return BucketPage(tree: .zero, buckets: page, more: rest.count > limit)
-    }
-
-    /// Rows that were moved since they were read are read again.
-    func sample(_ request: SampleRequest, _ call: ShardCall) throws(ShardError) -> [SampledFace] {
-        while true {
-            _ = try view(call)
-            let rows = try read { () throws(ReplicaError) in try state.sample(request) }
-            let snapshot = try view(call).snapshot
-            guard let locators = snapshot.locators(of: rows.map(\.face)) else { continue }
-            var sample: [SampledFace] = []
-            for (row, locator) in zip(rows, locators) {
-                let record = try reading { () throws(SegmentError) in try snapshot.record(at: locator) }
-                let vector = try reading { () throws(SegmentError) in try snapshot.vector(at: locator) }
-                sample.append(
-                    SampledFace(
-                        id: row.face.id, vector: vector, bucket: row.leaf,
-                        externalImageID: row.face.externalImageID, imageID: record.imageID))
-            }
-            return sample
-        }
     }
 
     func faces(_ ids: [FaceID], _ call: ShardCall) throws(ShardError) -> [StoredFace] {
@@ -193,7 +165,7 @@ final class ShardReplica: Sendable {
 
     /// What is answered from; refused where the shard is closed, damaged, owns something else than the caller
     /// believes, or nobody waits for an answer any more.
-    private func view(_ call: ShardCall) throws(ShardError) -> PublishedReplica.View {
+    func view(_ call: ShardCall) throws(ShardError) -> PublishedReplica.View {
         if let closed = published.closed { throw closed }
         if let reason = published.damaged { throw .damaged(descriptor.shard, reason: reason) }
         let view = published.current
@@ -203,7 +175,7 @@ final class ShardReplica: Sendable {
     }
 
     /// A block that cannot be read or fails its checksum is not answered from, nor is anything beside it.
-    private func reading<Value>(_ body: () throws(SegmentError) -> Value) throws(ShardError) -> Value {
+    func reading<Value>(_ body: () throws(SegmentError) -> Value) throws(ShardError) -> Value {
         do throws(SegmentError) {
             return try body()
         } catch {
@@ -212,7 +184,7 @@ final class ShardReplica: Sendable {
         }
     }
 
-    private func read<Value>(_ body: () throws(ReplicaError) -> Value) throws(ShardError) -> Value {
+    func read<Value>(_ body: () throws(ReplicaError) -> Value) throws(ShardError) -> Value {
         do throws(ReplicaError) {
             return try body()
         } catch {

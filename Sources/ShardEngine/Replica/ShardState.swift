@@ -194,6 +194,9 @@ final class ShardState: Sendable {
             let roots = config.roots.map { String($0.value) }.joined(separator: ",")
             try database.execute(sql: "UPDATE meta SET roots = ?", arguments: [roots])
             return 0
+        case .split(let split, let index):
+            try apply(split, at: index, to: database)
+            return 0
         }
     }
 
@@ -256,6 +259,16 @@ extension ShardState {
         // Shards from before owned the whole tree.
         migrator.registerMigration("2") { database in
             try database.execute(sql: "ALTER TABLE meta ADD COLUMN roots TEXT NOT NULL DEFAULT '0'")
+        }
+        // Shards from before have never split a bucket.
+        migrator.registerMigration("3") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE bucket (
+                        id INTEGER PRIMARY KEY NOT NULL, parent INTEGER NOT NULL, centroid BLOB NOT NULL,
+                        lsn INTEGER NOT NULL
+                    );
+                    """)
         }
         return migrator
     }

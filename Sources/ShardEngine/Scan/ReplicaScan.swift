@@ -22,10 +22,11 @@ final class ReplicaScan: Sendable {
         var failure: SegmentError?
     }
 
-    init(snapshot: SearchSnapshot, query: PreparedQuery, search: ShardSearch) {
+    /// `writtenUnder`: the buckets whose rows are compared; nil for every row.
+    init(snapshot: SearchSnapshot, query: PreparedQuery, search: ShardSearch, writtenUnder: Set<LeafID>? = nil) {
         self.snapshot = snapshot
         self.query = query
-        parts = snapshot.parts(rowsPerPart: Self.rowsPerPart)
+        parts = snapshot.parts(rowsPerPart: Self.rowsPerPart, buckets: writtenUnder)
         found = Mutex(Found(best: TopK(limit: search.limit, minScore: search.minScore)))
     }
 

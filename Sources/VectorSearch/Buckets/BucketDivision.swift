@@ -6,7 +6,7 @@ package enum BucketDivision {
     /// A bucket with more faces is divided.
     package static let facesMax = 1_000
     /// Faces that a division looks at; of more the caller gives so many, taken evenly.
-    package static let sampleMax = 1_024
+    package static let sampleMax = 512
     /// Each child must get at least one face in so many of those looked at.
     package static let leastShare = 8
     /// Rounds of 2-means; it has most often come to rest before.

@@ -62,12 +62,13 @@ package struct CoverageCurve: Hashable, Sendable {
                 for index in noise.indices { noise[index] += weight * Double(other.values[index]) }
             }
         }
-        let along = zip(noise, values).reduce(0) { $0 + $1.0 * $1.1 }
+        let whole = noise.reduce(0) { $0 + $1 * $1 }
+        let along = zip(noise, values).reduce(0) { $0 + $1.0 * $1.1 } / values.reduce(0) { $0 + $1 * $1 }
         for index in noise.indices { noise[index] -= along * values[index] }
-        let length = noise.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        let square = noise.reduce(0) { $0 + $1 * $1 }
         // Others that all stand in one line with the vector say nothing of directions.
-        guard length > 1e-9 else { return simulatedMate(of: vector, cosine: cosine, using: &generator) }
-        let across = (1 - Double(cosine) * Double(cosine)).squareRoot() / length
+        guard square > 1e-6 * whole else { return simulatedMate(of: vector, cosine: cosine, using: &generator) }
+        let across = (1 - Double(cosine) * Double(cosine)).squareRoot() / square.squareRoot()
         let mate = zip(values, noise).map { Double(cosine) * $0 + across * $1 }
         let norm = mate.reduce(0) { $0 + $1 * $1 }.squareRoot()
         return RotatedVector(rotated: mate.map { Float($0 / norm) })
