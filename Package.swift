@@ -166,7 +166,11 @@ let package = Package(
         tests("AuditLedger", ["FaceModel", crypto], exclude: ["testdata"]),
         tests(
             "ShardEngine",
-            ["FaceModel", "StorageIO", "KeyHierarchy", "WriteAheadLog", "ClusterModel", "AuditLedger", "SimulatedDisk"]),
+            [
+                "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "ClusterModel",
+                "AuditLedger",
+                "SimulatedDisk",
+            ]),
         tests("Coordinator", ["FaceModel", "ClusterModel", "KeyHierarchy", "AuditLedger", "ShardEngine", "TestBench"]),
         tests("Telemetry", [coreMetrics]),
         tests("ServiceConfiguration", ["ClusterModel"]),
