@@ -114,6 +114,19 @@ extension EngineModelRun {
         try await noteStatistics()
     }
 
+    /// The same vector again and again, each time under another name.
+    func enrolEqual(_ count: Int) async throws {
+        let vector = vectors.stranger(&random)
+        for start in stride(from: 0, to: count, by: 500) {
+            let faces = (start..<min(start + 500, count)).map { number in
+                NewFace(
+                    vector: vector, externalImageID: ExternalImageID("equal:\(number)"),
+                    record: FaceRecord(imageID: nil, detail: nil), token: .none)
+            }
+            try await enrol(faces)
+        }
+    }
+
     /// A third of everything, so that segments wear out and are merged.
     func deleteMany() async throws {
         let (step, first) = (3, Int.random(in: 0..<3, using: &random))

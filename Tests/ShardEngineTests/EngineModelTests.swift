@@ -21,6 +21,19 @@ import Testing
         #expect(tally.searches * 2 > Self.operations)
     }
 
+    /// One vector under many names: no division of it can help, nothing can be dropped, the smallest FaceIds win.
+    @Test func oneVectorByTheThousandIsRankedByID() async throws {
+        let run = try await EngineModelRun(seed: 9)
+        try await run.enrolEqual(6_000)
+        for round in 0..<4 {
+            try await run.search(count: 20)
+            try await run.searchBuckets()
+            if round % 2 == 0 { try await run.deleteMany() } else { try await run.reopen() }
+        }
+        try await run.compareEverything()
+        try await run.shard.remove()
+    }
+
     /// The model sees a miss: bounds a tenth as wide as they should be lose faces.
     @Test func boundsThatAreTooNarrowAreFoundOut() async throws {
         await #expect(throws: EngineModelDifference.self) {
