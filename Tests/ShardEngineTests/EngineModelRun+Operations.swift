@@ -17,6 +17,23 @@ extension EngineModelRun {
         }
     }
 
+    /// Batches at once, which may share a pass over the rows.
+    func searchTogether() async throws {
+        let batches = try (0..<Int.random(in: 2...6, using: &random)).map { _ in
+            try (0..<Int.random(in: 1...3, using: &random)).map { _ in try query() }
+        }
+        let shard = SendableBox(value: shard)
+        let searches = batches.map { batch in Task { try await shard.value.search(batch) } }
+        for (search, batch) in zip(searches, batches) {
+            let answers = try await search.value
+            try require(answers.count == batch.count, "\(answers.count) answers to \(batch.count) searches at once")
+            for (answer, query) in zip(answers, batch) {
+                if let difference = difference(answer, query, model) { try require(false, "at once: \(difference)") }
+                note(answer)
+            }
+        }
+    }
+
     func note(_ answer: ShardSearchAnswer) {
         tally.searches += 1
         tally.facesCompared += answer.facesScored

@@ -96,7 +96,8 @@ final class EngineModelRun {
 
     private func step() async throws {
         switch Int.random(in: 0..<1_000, using: &random) {
-        case 0..<600: try await search(count: 1)
+        case 0..<580: try await search(count: 1)
+        case 580..<600: try await searchTogether()
         case 600..<650: try await search(count: Int.random(in: 2...8, using: &random))
         case 650..<760: try await enrol(try newFaces(Int.random(in: 1...50, using: &random)))
         case 760..<860: try await delete(victims(Int.random(in: 1...20, using: &random)))
