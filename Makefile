@@ -67,8 +67,9 @@ check: ## format and tidy tests
 format: ## rewrite the sources as the format lint wants them
 	@swift format --in-place --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 
-soak: build ## the long tests: 1,000,000 mutated frames, 1,000 kills, rot everywhere, 80 restarts under load
+soak: build ## the long tests: 1,000,000 mutated frames, 1,000,000 engine operations, 1,000 kills, rot everywhere, 80 restarts under load
 	$(call step,fuzz,FACET_FUZZ=1000000 $(TEST) --filter FuzzTests)
+	$(call step,engine beside its model,FACET_ENGINE_OPS=1000000 $(TEST) --filter EngineModelTests)
 	$(call step,soak,FACET_KILLS=1000 FACET_ROT_FLIPS=400 FACET_RESTARTS=10 $(PYTHON) -m pytest Tests/ProcessTests \
 		-k 'kill9 or rot or restart' --durations=5)
 
