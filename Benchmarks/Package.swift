@@ -49,7 +49,10 @@ let package = Package(
             name: "CVectorKernels",
             cSettings: [.unsafeFlags(["-O3", "-fno-fast-math", "-ffp-contract=off", "-Wall", "-Wextra"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
-        module("StorageIO", ["CLZ4"]),
+        .target(
+            name: "CStorageKernels",
+            cSettings: [.unsafeFlags(["-O3", "-fno-fast-math", "-ffp-contract=off", "-Wall", "-Wextra"])]),
+        module("StorageIO", ["CLZ4", "CStorageKernels"]),
         module("VectorSearch", ["FaceModel", "CVectorKernels"]),
         module("SegmentStore", ["FaceModel", "StorageIO", "VectorSearch"]),
         .target(name: "CAllocationCount", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra"])]),

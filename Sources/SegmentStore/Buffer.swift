@@ -51,7 +51,7 @@ final class BufferChunk: @unchecked Sendable {
     /// What a chunk's vectors and planes take, filled or not.
     static func residentBytes(dimension: Int) -> Int {
         capacity * dimension * MemoryLayout<Float>.stride
-            + PlaneBlock.bytes(code: PlaneCode(dimension: dimension), rows: capacity)
+            + PlaneBlock.bytes(code: PlaneCode(dimension: dimension), tiles: capacity / PlaneCode.tileRows)
     }
 
     func vector(_ row: Int) -> RotatedVector {

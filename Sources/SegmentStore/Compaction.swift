@@ -1,6 +1,6 @@
 package import FaceModel
 import StorageIO
-package import VectorSearch
+import VectorSearch
 
 /// A merge that can run on any thread: it holds what it reads and writes one new file that no manifest names yet.
 package struct CompactionJob: Sendable {

@@ -1,4 +1,4 @@
-package import FaceModel
+import FaceModel
 package import VectorSearch
 
 /// Rows of one source that one thread scans at a time.

@@ -161,58 +161,71 @@ package struct SearchSnapshot: Sendable {
             }
     }
 
-    /// Offers `best` the live rows of the part that scoring each of them exactly would; returns how many are live. Throws
-    /// `damaged` when a block that is needed fails its checksum: then nothing may be answered.
+    /// Offers each of `tops` the live rows of the part that scoring all of them exactly for its query would; returns how
+    /// many are live. Throws `damaged` when a block that is needed fails its checksum: then nothing may be answered.
+    package func scan(
+        _ part: ScanPart, queries: [PreparedQuery], into tops: inout [TopK], scratch: inout ScanScratch
+    ) throws(SegmentError) -> Int {
+        precondition(queries.allSatisfy { $0.dimension == dimension }, "a query of another collection")
+        switch part.source {
+        case .segment(let number):
+            let view = segments[segmentIndex(number)]
+            var scored = 0
+            for rows in part.runs { scored += try scan(view, rows, queries, &tops, &scratch) }
+            return scored
+        case .buffer(let serial):
+            let buffer = buffers[bufferIndex(serial)]
+            var scored = 0
+            for rows in part.runs { scored += scan(buffer, rows, part.leaves, queries, &tops, &scratch) }
+            return scored
+        }
+    }
+
+    /// A batch of one query.
     package func scan(
         _ part: ScanPart, query: PreparedQuery, into best: inout TopK, scratch: inout ScanScratch
     ) throws(SegmentError) -> Int {
-        precondition(query.dimension == dimension, "a query of another collection")
-        var scored = 0
-        for rows in part.runs {
-            switch part.source {
-            case .segment(let number):
-                scored += scan(
-                    segments[segmentIndex(number)], rows, query: query, into: &best, scratch: &scratch)
-            case .buffer(let serial):
-                var buffer = buffers[bufferIndex(serial)]
-                // Others' rows count as dead ones: a buffer is small, and its rows stand as they came.
-                if let leaves = part.leaves {
-                    for row in rows where !leaves.contains(buffer.view.leaf(row)) { buffer.dead.insert(row) }
-                }
-                scored += scan(buffer, rows, query: query, into: &best, scratch: &scratch)
-            }
-        }
-        return scored
+        var tops = [best]
+        defer { best = tops[0] }
+        return try scan(part, queries: [query], into: &tops, scratch: &scratch)
     }
 
     private func scan(
-        _ view: SegmentView, _ rows: Range<Int>, query: PreparedQuery, into best: inout TopK,
-        scratch: inout ScanScratch
-    ) -> Int {
-        view.segment.ids.withUnsafeBufferPointer { ids in
-            guard let first = ids.baseAddress else { return 0 }
-            let block = RowBlock(
-                rows: view.segment.vectors.base + rows.lowerBound * dimension, ids: first + rows.lowerBound,
-                count: rows.count, source: .segment(view.segment.number), firstRow: rows.lowerBound,
-                planes: view.segment.planes, firstPlaneRow: rows.lowerBound)
-            return VectorSearch.scan(block, dead: view.dead, query: query, into: &best, scratch: &scratch)
+        _ view: SegmentView, _ rows: Range<Int>, _ queries: [PreparedQuery], _ tops: inout [TopK],
+        _ scratch: inout ScanScratch
+    ) throws(SegmentError) -> Int {
+        let segment = view.segment
+        return try segment.withIDs { (ids) throws(SegmentError) -> Int in
+            let block = RowBlock<SegmentError>(
+                reading: { (rows, floats) throws(SegmentError) in try segment.read(rows, to: floats) },
+                ids: ids + rows.lowerBound, rows: rows, source: .segment(segment.number), planes: segment.planes)
+            return try VectorSearch.scan(block, dead: view.dead, queries: queries, into: &tops, scratch: &scratch)
         }
     }
 
     private func scan(
-        _ buffer: DatedBuffer, _ rows: Range<Int>, query: PreparedQuery, into best: inout TopK,
-        scratch: inout ScanScratch
+        _ buffer: DatedBuffer, _ rows: Range<Int>, _ leaves: LeafSelection?, _ queries: [PreparedQuery],
+        _ tops: inout [TopK], _ scratch: inout ScanScratch
     ) -> Int {
+        var dead = buffer.dead
+        // Others' rows count as dead ones: a buffer is small, and its rows stand as they came.
+        if let leaves {
+            for row in rows where !leaves.contains(buffer.view.leaf(row)) { dead.insert(row) }
+        }
         var scored = 0
         var row = rows.lowerBound
         while row < rows.upperBound {
-            let chunk = buffer.view.chunks[row / BufferChunk.capacity]
+            let chunk = row / BufferChunk.capacity
             let within = row % BufferChunk.capacity
             let count = min(BufferChunk.capacity - within, rows.upperBound - row)
+            // A tile is encoded when it is full, and was before the view was handed out that its last row is in.
+            let filled = min(BufferChunk.capacity, buffer.view.count - chunk * BufferChunk.capacity)
+            let held = buffer.view.chunks[chunk]
             let block = RowBlock(
-                rows: chunk.vectors.base + within * dimension, ids: chunk.ids + within, count: count,
-                source: .buffer(buffer.view.serial), firstRow: row, planes: chunk.planes, firstPlaneRow: within)
-            scored += VectorSearch.scan(block, dead: buffer.dead, query: query, into: &best, scratch: &scratch)
+                rows: held.vectors.base + within * dimension, ids: held.ids + within, count: count,
+                source: .buffer(buffer.view.serial), firstRow: row, planes: held.planes, firstPlaneRow: within,
+                encodedTiles: filled / PlaneCode.tileRows)
+            scored += VectorSearch.scan(block, dead: dead, queries: queries, into: &tops, scratch: &scratch)
             row += count
         }
         return scored

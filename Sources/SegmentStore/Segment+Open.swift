@@ -1,8 +1,11 @@
 import FaceModel
 package import StorageIO
+import VectorSearch
 
 extension Segment {
-    /// Reads and checks the whole file. Throws `missing`, `damaged`, `newerFormat`, `wrongIdentity` or `file`.
+    /// Reads and checks header, footer, ids, planes and the tables of every column; blocks of vectors and records are
+    /// checked when they are read. A file of format 1, or with planes of other rules, has its planes made from its
+    /// vectors. Throws `missing`, `damaged`, `newerFormat`, `wrongIdentity` or `file`.
     ///
     /// `footerChecksum` is what the manifest says, nil where no manifest does yet.
     package static func open(
@@ -15,29 +18,34 @@ extension Segment {
             if case .notFound = error { throw .missing(path: path) }
             throw .file(error)
         }
-        defer { file.close() }
-        var reader = try SegmentReader(file, dimension: identity.dimension)
+        var reader = try SegmentReader(BlockFile(file: file), dimension: identity.dimension)
         return try reader.read(identity: identity, number: number, footerChecksum: footerChecksum)
     }
 }
 
+/// What a segment keeps in memory.
+struct SegmentContents {
+    var ids: [FaceID] = []
+    var leaves: [Segment.LeafRows] = []
+    var planes: PlaneBlock
+    var vectors: StoredVectors
+    var recordBlocks: [BlockPlace] = []
+}
+
 /// Reads one segment file from front to back, believing nothing before its checksum held.
 private struct SegmentReader {
-    private let file: any FileHandle
-    private let path: String
+    private let file: BlockFile
     private let size: Int
     private let dimension: Int
-    private var ids: [FaceID] = []
-    private var leaves: [Segment.LeafRows] = []
     private var vectorRows = 0
     private var recordRows = 0
-    private var recordBlocks: [Segment.RecordBlock] = []
+    /// Rows whose planes were read, by section.
+    private var planeRows: [PlaneSection: Int] = [:]
 
-    init(_ file: any FileHandle, dimension: Int) throws(SegmentError) {
+    init(_ file: BlockFile, dimension: Int) throws(SegmentError) {
         self.file = file
         self.dimension = dimension
-        path = file.path
-        do { size = try file.size() } catch { throw .file(error) }
+        do { size = try file.file.size() } catch { throw .file(error) }
     }
 
     mutating func read(
@@ -45,146 +53,185 @@ private struct SegmentReader {
     ) throws(SegmentError) -> Segment {
         let (header, headerChecksum) = try readHeader()
         if let field = header.identity.firstDifference(from: identity) {
-            throw .wrongIdentity(path: path, field: field)
+            throw .wrongIdentity(path: file.path, field: field)
         }
-        guard header.number == number else { throw .wrongIdentity(path: path, field: "segment number") }
+        guard header.number == number else { throw .wrongIdentity(path: file.path, field: "segment number") }
         let footer = try readFooter(expected: footerChecksum)
-        guard footer.headerChecksum == headerChecksum else { throw damaged(0, "header of another file") }
-        let vectors = AlignedFloats(count: header.rows * identity.dimension)
-        ids.reserveCapacity(header.rows)
-        for place in footer.columns { try readColumn(place, into: vectors, rows: header.rows) }
-        guard ids.count == header.rows, vectorRows == header.rows, recordRows == header.rows else {
-            throw damaged(0, "columns do not cover the rows")
-        }
-        return Segment(
-            path: path, header: header, fileBytes: size, ids: ids, leaves: leaves, vectors: vectors,
-            recordBlocks: recordBlocks)
+        guard footer.headerChecksum == headerChecksum else { throw file.damaged(0, "header of another file") }
+        let planes = PlaneBlock(
+            code: PlaneCode(dimension: dimension), tiles: PlaneBlock.tiles(of: header.rows))
+        var contents = SegmentContents(planes: planes, vectors: StoredVectors(dimension: dimension))
+        contents.ids.reserveCapacity(header.rows)
+        var filler = header.planeRules == PlaneCode.rulesVersion ? nil : PlaneFiller(planes)
+        for place in footer.columns { try readColumn(place, header, &contents, &filler) }
+        filler?.finish()
+        guard contents.ids.count == header.rows, vectorRows == header.rows, recordRows == header.rows,
+            filler.map({ $0.isFull })
+                ?? planes.code.sections.allSatisfy({ planeRows[$0] == planes.tiles * PlaneCode.tileRows })
+        else { throw file.damaged(0, "columns do not cover the rows") }
+        contents.vectors.shrink()
+        return Segment(contents, header: header, fileBytes: size, file: file)
     }
 
     private func readHeader() throws(SegmentError) -> (SegmentHeader, UInt32) {
-        guard size >= SegmentHeader.bytes + SegmentTrailer.bytes else { throw damaged(size, "file too short") }
-        let preamble = try bytes(SegmentHeader.preambleBytes, at: 0)
-        guard preamble.starts(with: SegmentHeader.magic) else { throw damaged(0, "no segment file") }
+        guard size >= SegmentHeader.bytes + SegmentTrailer.bytes else { throw file.damaged(size, "file too short") }
+        let preamble = try file.bytes(SegmentHeader.preambleBytes, at: 0)
+        guard preamble.starts(with: SegmentHeader.magic) else { throw file.damaged(0, "no segment file") }
         let version = Int(lastWord(Array(preamble[8..<12])))
         let length = Int(lastWord(preamble))
         if version > SegmentHeader.version, (20...SegmentHeader.bytesMax).contains(length), length <= size,
-            isSealed(try bytes(length, at: 0))
+            isSealed(try file.bytes(length, at: 0))
         {
-            throw .newerFormat(path: path, found: version, supported: Int(SegmentHeader.version))
+            throw .newerFormat(path: file.path, found: version, supported: Int(SegmentHeader.version))
         }
-        let whole = try bytes(SegmentHeader.bytes, at: 0)
-        guard let header = SegmentHeader.decode(whole) else { throw damaged(0, "file header") }
+        let whole = try file.bytes(SegmentHeader.bytes, at: 0)
+        guard let header = SegmentHeader.decode(whole) else { throw file.damaged(0, "file header") }
         return (header, lastWord(whole))
     }
 
     private func readFooter(expected: UInt32?) throws(SegmentError) -> SegmentFooter {
         let end = size - SegmentTrailer.bytes
-        guard let trailer = SegmentTrailer.decode(try bytes(SegmentTrailer.bytes, at: end)) else {
-            throw damaged(end, "trailer")
+        guard let trailer = SegmentTrailer.decode(try file.bytes(SegmentTrailer.bytes, at: end)) else {
+            throw file.damaged(end, "trailer")
         }
         guard trailer.fileBytes == size, trailer.footerOffset >= SegmentHeader.bytes, trailer.footerOffset <= end,
             trailer.footerBytes == end - trailer.footerOffset
-        else { throw damaged(end, "lengths in the trailer") }
-        let raw = try bytes(trailer.footerBytes, at: trailer.footerOffset)
+        else { throw file.damaged(end, "lengths in the trailer") }
+        let raw = try file.bytes(trailer.footerBytes, at: trailer.footerOffset)
         guard checksum(raw[...]) == trailer.footerChecksum, let footer = SegmentFooter.decode(raw) else {
-            throw damaged(trailer.footerOffset, "footer")
+            throw file.damaged(trailer.footerOffset, "footer")
         }
         guard expected == nil || expected == trailer.footerChecksum else {
-            throw damaged(trailer.footerOffset, "not the file the manifest names")
+            throw file.damaged(trailer.footerOffset, "not the file the manifest names")
         }
         var offset = SegmentHeader.bytes
         for place in footer.columns {
             guard place.offset == offset, place.bytes >= ColumnHeader.bytes,
                 place.bytes <= trailer.footerOffset - offset
-            else { throw damaged(offset, "columns leave a gap") }
+            else { throw file.damaged(offset, "columns leave a gap") }
             offset += place.bytes
         }
-        guard offset == trailer.footerOffset else { throw damaged(offset, "columns leave a gap") }
+        guard offset == trailer.footerOffset else { throw file.damaged(offset, "columns leave a gap") }
         return footer
     }
 
     private mutating func readColumn(
-        _ place: ColumnPlace, into vectors: AlignedFloats, rows: Int
+        _ place: ColumnPlace, _ header: SegmentHeader, _ contents: inout SegmentContents, _ filler: inout PlaneFiller?
     ) throws(SegmentError) {
-        let raw = try bytes(place.bytes, at: place.offset)
-        let column = try Column(raw, place: place, path: path)
-        guard column.header.firstRow + column.header.rows <= rows else {
-            throw damaged(place.offset, "rows beyond the segment")
-        }
+        let column = try ColumnTable(place, in: file)
+        if let section = place.kind.section, filler == nil { return try readPlanes(column, section, place, &contents) }
         switch place.kind {
-        case .ids: try readIDs(column)
-        case .vectors: try readVectors(column, into: vectors)
-        case .records: try readRecords(column)
+        case .ids:
+            guard column.header.firstRow + column.header.rows <= header.rows else {
+                throw file.damaged(place.offset, "rows beyond the segment")
+            }
+            try readIDs(column, place, &contents)
+        case .vectors: try readVectors(column, place, &contents, &filler)
+        case .records:
+            try checkRun(column.header, done: recordRows, contents, at: place.offset)
+            contents.recordBlocks += column.blocks
+            recordRows += column.header.rows
         default:
             guard !place.kind.isRequired else {
-                throw .newerFormat(path: path, found: Int(place.kind.code), supported: Int(ColumnKind.records.code))
+                throw .newerFormat(
+                    path: file.path, found: Int(place.kind.code), supported: Int(ColumnKind.newest.code))
             }
+            for block in column.blocks { try file.storedBytes(block) }
         }
     }
 
-    private mutating func readIDs(_ column: Column) throws(SegmentError) {
+    private mutating func readIDs(
+        _ column: ColumnTable, _ place: ColumnPlace, _ contents: inout SegmentContents
+    ) throws(SegmentError) {
         let header = column.header
-        guard header.firstRow == ids.count, vectorRows == ids.count, recordRows == ids.count else {
-            throw damaged(column.offset, "ids out of place")
-        }
+        guard header.firstRow == contents.ids.count, vectorRows == header.firstRow, recordRows == header.firstRow
+        else { throw file.damaged(place.offset, "ids out of place") }
         for block in column.blocks {
-            let raw = try column.decoded(block, rawBytes: block.rows * 16, elementBytes: 16)
+            var raw = [UInt8](repeating: 0, count: block.rows * 16)
+            try Self.fill(&raw) { target throws(SegmentError) in try file.read(block, into: target, elementBytes: 16) }
             raw.withUnsafeBytes { bytes in
                 for at in stride(from: 0, to: bytes.count, by: 16) {
                     let high = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
                     let low = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self))
-                    ids.append(FaceID(Bits128(high: high, low: low)))
+                    contents.ids.append(FaceID(Bits128(high: high, low: low)))
                 }
             }
         }
-        let rows = header.firstRow..<ids.count
-        let continued = leaves.last?.leaf == header.leaf
+        try addLeaf(header, place, &contents)
+    }
+
+    private func addLeaf(
+        _ header: ColumnHeader, _ place: ColumnPlace, _ contents: inout SegmentContents
+    ) throws(SegmentError) {
+        let rows = header.firstRow..<contents.ids.count
+        let continued = contents.leaves.last?.leaf == header.leaf
         let first = continued ? max(rows.lowerBound - 1, 0) : rows.lowerBound
+        let ids = contents.ids
         guard (first + 1..<max(rows.upperBound, first + 1)).allSatisfy({ ids[$0 - 1] < ids[$0] }) else {
-            throw damaged(column.offset, "ids do not rise")
+            throw file.damaged(place.offset, "ids do not rise")
         }
         if continued {
-            leaves[leaves.count - 1].rows = leaves[leaves.count - 1].rows.lowerBound..<rows.upperBound
+            let last = contents.leaves.count - 1
+            contents.leaves[last].rows = contents.leaves[last].rows.lowerBound..<rows.upperBound
         } else {
-            guard leaves.last.map({ $0.leaf < header.leaf }) ?? true else {
-                throw damaged(column.offset, "leaves do not rise")
+            guard contents.leaves.last.map({ $0.leaf < header.leaf }) ?? true else {
+                throw file.damaged(place.offset, "leaves do not rise")
             }
-            leaves.append(Segment.LeafRows(leaf: header.leaf, rows: rows))
+            contents.leaves.append(Segment.LeafRows(leaf: header.leaf, rows: rows))
         }
     }
 
-    private mutating func readVectors(_ column: Column, into vectors: AlignedFloats) throws(SegmentError) {
-        try checkRun(column.header, done: vectorRows, at: column.offset)
-        for block in column.blocks {
-            let first = vectors.base + block.firstRow * dimension
-            try column.decode(block, into: first, floats: block.rows * dimension)
-        }
+    /// Vectors stay in the file; they are decoded only where planes have to be made from them.
+    private mutating func readVectors(
+        _ column: ColumnTable, _ place: ColumnPlace, _ contents: inout SegmentContents, _ filler: inout PlaneFiller?
+    ) throws(SegmentError) {
+        try checkRun(column.header, done: vectorRows, contents, at: place.offset)
+        guard contents.vectors.add(column) else { throw file.damaged(place.offset, "lengths in the block table") }
         vectorRows += column.header.rows
+        guard filler != nil else { return }
+        for block in column.blocks {
+            let rows = UnsafeMutableBufferPointer<Float>.allocate(capacity: block.rows * dimension)
+            defer { rows.deallocate() }
+            guard let base = rows.baseAddress else { preconditionFailure("a block has rows") }
+            try file.read(block, floats: base, count: rows.count)
+            for row in 0..<block.rows {
+                filler?.append(UnsafeBufferPointer(start: base + row * dimension, count: dimension))
+            }
+        }
     }
 
-    private mutating func readRecords(_ column: Column) throws(SegmentError) {
-        try checkRun(column.header, done: recordRows, at: column.offset)
+    /// Planes go from the file to where they stay.
+    private mutating func readPlanes(
+        _ column: ColumnTable, _ section: PlaneSection, _ place: ColumnPlace, _ contents: inout SegmentContents
+    ) throws(SegmentError) {
+        let (header, tile, planes) = (column.header, PlaneCode.tileRows, contents.planes)
+        guard planes.code.sections.contains(section), header.leaf == LeafID(0),
+            header.firstRow == planeRows[section, default: 0], header.rows.isMultiple(of: tile),
+            header.rowsPerBlock.isMultiple(of: tile), header.firstRow + header.rows <= planes.tiles * tile
+        else { throw file.damaged(place.offset, "planes out of place") }
         for block in column.blocks {
-            recordBlocks.append(
-                Segment.RecordBlock(
-                    firstRow: block.firstRow, rows: block.rows, entry: block.entry, stored: Array(column.stored(block)),
-                    offset: column.offset + block.start, block: block.number))
+            let tiles = block.firstRow / tile..<(block.firstRow + block.rows) / tile
+            try file.read(block, into: planes.bytes(of: section, tiles: tiles), elementBytes: 1)
         }
-        recordRows += column.header.rows
+        planeRows[section, default: 0] += header.rows
     }
 
     /// Vectors and records stand behind the ids of the same run.
-    private func checkRun(_ header: ColumnHeader, done: Int, at offset: Int) throws(SegmentError) {
-        guard header.firstRow == done, done + header.rows == ids.count, leaves.last?.leaf == header.leaf else {
-            throw damaged(offset, "column out of place")
+    private func checkRun(
+        _ header: ColumnHeader, done: Int, _ contents: SegmentContents, at offset: Int
+    ) throws(SegmentError) {
+        guard header.firstRow == done, done + header.rows == contents.ids.count,
+            contents.leaves.last?.leaf == header.leaf
+        else { throw file.damaged(offset, "column out of place") }
+    }
+
+    private static func fill(
+        _ bytes: inout [UInt8], _ body: (UnsafeMutableRawBufferPointer) throws(SegmentError) -> Void
+    ) throws(SegmentError) {
+        var failure: SegmentError?
+        bytes.withUnsafeMutableBytes { target in
+            do throws(SegmentError) { try body(target) } catch { failure = error }
         }
-    }
-
-    private func bytes(_ count: Int, at offset: Int) throws(SegmentError) -> [UInt8] {
-        do { return try file.read(count: count, at: offset) } catch { throw .file(error) }
-    }
-
-    private func damaged(_ offset: Int, _ reason: String) -> SegmentError {
-        .damaged(path: path, offset: offset, block: nil, reason: reason)
+        if let failure { throw failure }
     }
 }

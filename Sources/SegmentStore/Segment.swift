@@ -2,25 +2,13 @@ package import FaceModel
 import StorageIO
 package import VectorSearch
 
-/// An immutable segment, checked as a whole when it was opened: vectors and ids decoded in memory, bit planes made from
-/// the vectors, records compressed in memory and decoded a block at a time. It needs its file no more, which may be
-/// removed while a snapshot holds it.
+/// An immutable segment: ids and bit planes in memory; vectors and records in its file, read a block at a time, each
+/// block checked whenever it is read. The file stays open, so that it may be removed while a snapshot holds the segment.
 package final class Segment: Sendable {
     /// Rows of one leaf that stand together.
     package struct LeafRows: Hashable, Sendable {
         package let leaf: LeafID
         package internal(set) var rows: Range<Int>
-    }
-
-    /// A block of records as it stands in the file.
-    struct RecordBlock: Hashable, Sendable {
-        var firstRow: Int
-        var rows: Int
-        var entry: BlockEntry
-        var stored: [UInt8]
-        /// Of the block in the file, and its number in its column.
-        var offset: Int
-        var block: Int
     }
 
     package let path: String
@@ -34,36 +22,38 @@ package final class Segment: Sendable {
     package let ids: [FaceID]
     /// By rising leaf, each once.
     package let leaves: [LeafRows]
-    /// `count` x `dimension`, a row after another.
-    let vectors: AlignedFloats
-    /// Of the rows that fill whole tiles.
+    /// Of every row; the last tile may hold rows that are none.
     let planes: PlaneBlock
-    private let recordBlocks: [RecordBlock]
+    private let vectors: StoredVectors
+    private let recordBlocks: [BlockPlace]
+    private let file: BlockFile
 
-    init(
-        path: String, header: SegmentHeader, fileBytes: Int, ids: [FaceID], leaves: [LeafRows],
-        vectors: AlignedFloats, recordBlocks: [RecordBlock]
-    ) {
-        self.path = path
+    init(_ contents: SegmentContents, header: SegmentHeader, fileBytes: Int, file: BlockFile) {
+        path = file.path
         number = header.number
         self.fileBytes = fileBytes
         firstLSN = header.firstLSN
         lastLSN = header.lastLSN
         dimension = header.identity.dimension
-        self.ids = ids
-        self.leaves = leaves
-        self.vectors = vectors
-        planes = PlaneBlock(code: PlaneCode(dimension: dimension), encoding: vectors.base, count: ids.count)
-        self.recordBlocks = recordBlocks
+        ids = contents.ids
+        leaves = contents.leaves
+        vectors = contents.vectors
+        planes = contents.planes
+        recordBlocks = contents.recordBlocks
+        self.file = file
     }
 
     /// Rows, dead ones included.
     package var count: Int { ids.count }
 
+    /// Planes, ids, and the tables that say where blocks stand.
     package var residentBytes: Int {
-        vectors.bytes + planes.bytes + ids.count * MemoryLayout<FaceID>.stride
-            + recordBlocks.reduce(0) { $0 + $1.stored.count }
+        planes.bytes + ids.count * MemoryLayout<FaceID>.stride + vectors.bytes
+            + recordBlocks.count * MemoryLayout<BlockPlace>.stride + leaves.count * MemoryLayout<LeafRows>.stride
     }
+
+    /// Keeps what every search reads in memory as long as the segment lives; the errno where the system refuses.
+    package func lockFirstScan() -> Int32? { planes.lockFirstScan() }
 
     package func id(_ row: Int) -> FaceID { ids[row] }
 
@@ -80,17 +70,48 @@ package final class Segment: Sendable {
     /// Throws `damaged` when the block that holds it fails its checksum or does not decode.
     package func vector(_ row: Int) throws(SegmentError) -> RotatedVector {
         precondition((0..<count).contains(row), "a row beyond the segment")
-        let values = UnsafeBufferPointer(start: vectors.base + row * dimension, count: dimension)
-        return RotatedVector(rotated: Array(values))
+        var values = [Float](repeating: 0, count: dimension)
+        var wanted = row
+        var failure: SegmentError?
+        values.withUnsafeMutableBufferPointer { values in
+            withUnsafePointer(to: &wanted) { wanted in
+                guard let base = values.baseAddress else { return }
+                do throws(SegmentError) {
+                    try read(UnsafeBufferPointer(start: wanted, count: 1), to: base)
+                } catch {
+                    failure = error
+                }
+            }
+        }
+        if let failure { throw failure }
+        return RotatedVector(rotated: values)
+    }
+
+    /// Calls `body` with the ids where they stand.
+    func withIDs<Value>(
+        _ body: (UnsafePointer<FaceID>) throws(SegmentError) -> Value
+    ) throws(SegmentError) -> Value {
+        let result = ids.withUnsafeBufferPointer { ids -> Result<Value, SegmentError> in
+            guard let first = ids.baseAddress else { preconditionFailure("a segment has rows") }
+            do throws(SegmentError) { return .success(try body(first)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// Reads the vectors of `rows`, one after another.
+    func read(
+        _ rows: UnsafeBufferPointer<Int>, to floats: UnsafeMutablePointer<Float>
+    ) throws(SegmentError) {
+        try vectors.read(rows, from: file, to: floats)
     }
 
     /// Throws `damaged` when the block that holds it fails its checksum or does not decode.
     package func record(_ row: Int) throws(SegmentError) -> FaceRecord {
         precondition((0..<count).contains(row), "a row beyond the segment")
         let block = recordBlocks[recordBlock(of: row)]
-        let raw = try rawRecords(block)
+        let raw = try file.raw(block, elementBytes: 1)
         guard let record = FaceRecordCodec.decodeBlock(raw, only: row - block.firstRow) else {
-            throw damaged(block, "block contents")
+            throw file.damaged(block, "block contents")
         }
         return record
     }
@@ -124,22 +145,11 @@ package final class Segment: Sendable {
 
     func recordsOfBlock(_ index: Int) throws(SegmentError) -> [FaceRecord] {
         let block = recordBlocks[index]
-        guard let records = FaceRecordCodec.decodeBlock(try rawRecords(block), count: block.rows) else {
-            throw damaged(block, "block contents")
+        let raw = try file.raw(block, elementBytes: 1)
+        guard let records = FaceRecordCodec.decodeBlock(raw, count: block.rows) else {
+            throw file.damaged(block, "block contents")
         }
         return records
-    }
-
-    private func rawRecords(_ block: RecordBlock) throws(SegmentError) -> [UInt8] {
-        guard checksum(block.stored[...]) == block.entry.checksum else { throw damaged(block, "block checksum") }
-        guard let raw = block.entry.decoded(block.stored, elementBytes: 1) else {
-            throw damaged(block, "block contents")
-        }
-        return raw
-    }
-
-    private func damaged(_ block: RecordBlock, _ reason: String) -> SegmentError {
-        .damaged(path: path, offset: block.offset, block: block.block, reason: reason)
     }
 
     /// The first of 0 ..< `count` for which `isPast` holds, `count` if none; once true it stays true.

@@ -1,5 +1,6 @@
 import FaceModel
 import StorageIO
+import VectorSearch
 
 // Columns, their block tables, and the footer that lists them; docs/formats/segment.md has the diagrams.
 
@@ -9,6 +10,23 @@ struct ColumnKind: Hashable, Sendable {
     static let ids = ColumnKind(code: 1)
     static let vectors = ColumnKind(code: 5)
     static let records = ColumnKind(code: 6)
+    /// The newest kind that is known.
+    static let newest = ColumnKind(code: 8)
+
+    /// Columns of planes, by the part of a `PlaneBlock` that they hold.
+    private static let planeColumns: [(code: UInt16, section: PlaneSection)] = [
+        (2, .tiles), (3, .rows(stage: 0)), (4, .rows(stage: 1)), (7, .factors(stage: 0)), (8, .factors(stage: 1)),
+    ]
+
+    static func planes(_ section: PlaneSection) -> ColumnKind {
+        guard let found = planeColumns.first(where: { $0.section == section }) else {
+            preconditionFailure("planes are read in three stages at most")
+        }
+        return ColumnKind(code: found.code)
+    }
+
+    /// Nil for a column that holds no planes.
+    var section: PlaneSection? { Self.planeColumns.first { $0.code == code }?.section }
 
     /// A reader that does not know the kind must refuse the file.
     var isRequired: Bool { code & 0x8000 != 0 }
@@ -18,6 +36,8 @@ struct ColumnKind: Hashable, Sendable {
 struct ColumnHeader: Hashable, Sendable {
     static let bytes = 40
     static let rowsMax = 4_096
+    /// Rows of a column of planes: tiles of 64.
+    static let planeRowsMax = 16_384
 
     var kind: ColumnKind
     var leaf: LeafID
@@ -54,7 +74,8 @@ struct ColumnHeader: Hashable, Sendable {
             let leaf = LeafID(try reader.u32())
             let (first, rows, perBlock) = (try reader.u32(), try reader.u32(), try reader.u32())
             let blocks = try reader.u32()
-            guard let payload = Int(exactly: try reader.u64()), (1...UInt32(rowsMax)).contains(rows), perBlock > 0
+            guard let payload = Int(exactly: try reader.u64()),
+                (1...UInt32(kind.section == nil ? rowsMax : planeRowsMax)).contains(rows), perBlock > 0
             else { return nil }
             let header = ColumnHeader(
                 kind: kind, leaf: leaf, firstRow: Int(first), rows: Int(rows), rowsPerBlock: Int(perBlock),

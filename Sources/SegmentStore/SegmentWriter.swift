@@ -1,12 +1,15 @@
 import FaceModel
 import StorageIO
+import VectorSearch
 
-/// Writes one segment file from rows in order, a run of at most 4,096 at a time: bounded memory, whatever the size.
+/// Writes one segment file from rows in order, a run of at most 4,096 and the planes of at most 16,384 at a time:
+/// bounded memory, whatever the size.
 ///
 /// Until `finish` the file has its temporary name; a writer that is dropped leaves that behind, and the next open of
 /// the directory removes it.
 struct SegmentWriter {
     static let idsPerBlock = 1_024
+    static let planeRowsPerBlock = 1_024
 
     private let file: any FileHandle
     private let identity: SegmentIdentity
@@ -15,12 +18,17 @@ struct SegmentWriter {
     private var rows = 0
     private var offset = SegmentHeader.bytes
     private var columns: [ColumnPlace] = []
+    private var planes: PlaneFiller
+    /// The first row whose planes are not written yet.
+    private var firstPlaneRow = 0
 
     /// `file` is empty and stays the caller's to close.
     init(_ file: any FileHandle, identity: SegmentIdentity, number: UInt64) {
         self.file = file
         self.identity = identity
         self.number = number
+        let tiles = PlaneBlock.tiles(of: ColumnHeader.planeRowsMax)
+        planes = PlaneFiller(PlaneBlock(code: PlaneCode(dimension: identity.dimension), tiles: tiles))
     }
 
     /// Rows come in their order, (leaf, id) rising strictly; another order or dimension is a programming error.
@@ -41,6 +49,8 @@ struct SegmentWriter {
     mutating func finish(firstLSN: LogIndex, lastLSN: LogIndex) throws(SegmentError) -> (checksum: UInt32, bytes: Int) {
         precondition(rows > 0, "a segment has rows")
         try writeRun()
+        planes.finish()
+        try writePlanes()
         let header = SegmentHeader(
             identity: identity, number: number, rows: rows, firstLSN: firstLSN, lastLSN: lastLSN
         ).encoded()
@@ -73,42 +83,78 @@ struct SegmentWriter {
             }
             return writer.bytes
         }
+        for row in run {
+            row.vector.values.withUnsafeBufferPointer { planes.append($0) }
+            if planes.isFull { try writePlanes() }
+        }
         run.removeAll(keepingCapacity: true)
+    }
+
+    /// The planes of the rows since the last time, every section by itself: as they stand in memory.
+    private mutating func writePlanes() throws(SegmentError) {
+        guard planes.tiles > 0 else { return }
+        let tilesPerBlock = Self.planeRowsPerBlock / PlaneCode.tileRows
+        for section in planes.block.code.sections {
+            var payload = ColumnPayload()
+            for tile in stride(from: 0, to: planes.tiles, by: tilesPerBlock) {
+                let tiles = tile..<min(tile + tilesPerBlock, planes.tiles)
+                let raw = UnsafeRawBufferPointer(planes.block.bytes(of: section, tiles: tiles))
+                payload.add(raw, elementBytes: 1, preferring: .raw)
+            }
+            try write(
+                payload, .planes(section), leaf: LeafID(0), firstRow: firstPlaneRow,
+                rows: planes.tiles * PlaneCode.tileRows, rowsPerBlock: Self.planeRowsPerBlock)
+        }
+        firstPlaneRow += planes.tiles * PlaneCode.tileRows
+        planes.restart()
     }
 
     private mutating func writeColumn(
         _ kind: ColumnKind, rowsPerBlock: Int, elementBytes: Int, preferring codec: BlockCodec,
         raw: (ArraySlice<SegmentRow>) -> [UInt8]
     ) throws(SegmentError) {
-        var table = ByteWriter()
-        var blocks: [UInt8] = []
+        var payload = ColumnPayload()
         for start in stride(from: 0, to: run.count, by: rowsPerBlock) {
-            let bytes = raw(run[start..<min(start + rowsPerBlock, run.count)])
-            let (used, stored) = bytes.withUnsafeBytes {
-                BlockCodec.encode($0, elementBytes: elementBytes, preferring: codec)
+            raw(run[start..<min(start + rowsPerBlock, run.count)]).withUnsafeBytes {
+                payload.add($0, elementBytes: elementBytes, preferring: codec)
             }
-            BlockEntry(
-                codec: used, storedBytes: stored.count, rawBytes: bytes.count, checksum: checksum(stored[...])
-            ).encode(into: &table)
-            blocks += stored
         }
-        let header = ColumnHeader(
-            kind: kind, leaf: run[0].leaf, firstRow: rows - run.count, rows: run.count, rowsPerBlock: rowsPerBlock,
-            payloadBytes: table.bytes.count + blocks.count, tableChecksum: checksum(table.bytes[...]))
-        try writeColumn(header, table.bytes + blocks)
+        try write(
+            payload, kind, leaf: run[0].leaf, firstRow: rows - run.count, rows: run.count, rowsPerBlock: rowsPerBlock)
     }
 
-    private mutating func writeColumn(_ header: ColumnHeader, _ payload: [UInt8]) throws(SegmentError) {
+    private mutating func write(
+        _ payload: ColumnPayload, _ kind: ColumnKind, leaf: LeafID, firstRow: Int, rows: Int, rowsPerBlock: Int
+    ) throws(SegmentError) {
+        let table = payload.table.bytes
+        let header = ColumnHeader(
+            kind: kind, leaf: leaf, firstRow: firstRow, rows: rows, rowsPerBlock: rowsPerBlock,
+            payloadBytes: table.count + payload.blocks.count, tableChecksum: checksum(table[...]))
         let head = header.encoded()
-        try write(head + payload, at: offset)
+        let bytes = head + table + payload.blocks
+        try write(bytes, at: offset)
         columns.append(
             ColumnPlace(
-                offset: offset, bytes: head.count + payload.count, kind: header.kind, leaf: header.leaf,
-                firstRow: header.firstRow, rows: header.rows, headerChecksum: lastWord(head)))
-        offset += head.count + payload.count
+                offset: offset, bytes: bytes.count, kind: kind, leaf: leaf, firstRow: firstRow, rows: rows,
+                headerChecksum: lastWord(head)))
+        offset += bytes.count
     }
 
     private func write(_ bytes: [UInt8], at offset: Int) throws(SegmentError) {
         do { try file.write(all: bytes, at: offset) } catch { throw .file(error) }
+    }
+}
+
+/// A column's block table and blocks as they grow.
+private struct ColumnPayload {
+    private(set) var table = ByteWriter()
+    private(set) var blocks: [UInt8] = []
+
+    mutating func add(_ raw: UnsafeRawBufferPointer, elementBytes: Int, preferring codec: BlockCodec) {
+        let (used, stored) = BlockCodec.encode(raw, elementBytes: elementBytes, preferring: codec)
+        BlockEntry(
+            codec: used, storedBytes: stored.count, rawBytes: raw.count, checksum: checksum(stored[...])
+        ).encode(into: &table)
+        blocks += stored
     }
 }

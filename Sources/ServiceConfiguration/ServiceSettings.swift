@@ -8,6 +8,8 @@ package struct ServiceSettings: Equatable, Sendable {
     package var runtimeLibrary = ".runtime/lib/libonnxruntime.so"
     package var extractorProcesses = 1
     package var searchThreads = max(1, ProcessInfo.processInfo.activeProcessorCount)
+    /// Keep what every search reads from being swapped out.
+    package var lockMemory = false
     package var logLevel = "info"
 
     package static let logLevels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
@@ -26,7 +28,8 @@ package struct ServiceSettings: Equatable, Sendable {
         try extractor.finish(allowed: ["executable", "models", "library", "processes"])
         var search = try top.section("search")
         searchThreads = try search.integer("threads", in: 1...256) ?? searchThreads
-        try search.finish(allowed: ["threads"])
+        lockMemory = try search.flag("lock_memory") ?? lockMemory
+        try search.finish(allowed: ["threads", "lock_memory"])
         var log = try top.section("log")
         logLevel = try log.text("level", oneOf: Self.logLevels) ?? logLevel
         try log.finish(allowed: ["level"])

@@ -15,9 +15,14 @@ package final class ShardNode: ShardService {
     private let metrics = ShardMetrics()
 
     /// `directory` holds one folder a shard. `capacityBytes`: from so much memory of its shards on enrolments are
-    /// refused; 0 is no limit.
-    package init(directory: String, files: any FileSystem, pool: ScanPool, capacityBytes: Int = 0) {
-        shelf = ShardShelf(directory: directory, files: files, capacityBytes: capacityBytes)
+    /// refused; 0 is no limit. `locksMemory`: segments lock what every search reads; `MemoryLock` says whether the
+    /// system allows it.
+    package init(
+        directory: String, files: any FileSystem, pool: ScanPool, capacityBytes: Int = 0, locksMemory: Bool = false
+    ) {
+        shelf = ShardShelf(
+            directory: directory, files: files,
+            budget: MemoryBudget(capacityBytes: capacityBytes, locksMemory: locksMemory))
         self.directory = directory
         self.files = files
         self.pool = pool

@@ -54,10 +54,10 @@ final class ShardShelf: Sendable {
     }()
     private let log = Logger(label: "facet.node")
 
-    init(directory: String, files: any FileSystem, capacityBytes: Int) {
+    init(directory: String, files: any FileSystem, budget: MemoryBudget) {
         self.directory = directory
         self.files = files
-        budget = MemoryBudget(capacityBytes: capacityBytes)
+        self.budget = budget
         do throws(FileError) {
             try ShardFolder.sweep(directory, on: files)
         } catch {

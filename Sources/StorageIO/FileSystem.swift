@@ -16,12 +16,19 @@ package protocol FileHandle: AnyObject, Sendable {
     func size() throws(FileError) -> Int
     /// Fills `buffer` from `offset`, or throws `truncated`.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError)
+    /// Says that these bytes will be read soon, so that a disk can begin: advice, which may be ignored.
+    func willRead(_ count: Int, at offset: Int)
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError)
     /// `fdatasync`: contents and size are durable when it returns. After a failure the file must not be trusted.
     func synchronize() throws(FileError)
     /// Makes the file `size` bytes long; new bytes read as zero.
     func resize(to size: Int) throws(FileError)
     func close()
+}
+
+extension FileHandle {
+    /// For files that are in memory.
+    package func willRead(_ count: Int, at offset: Int) {}
 }
 
 package enum FileOpenMode: Hashable, Sendable {

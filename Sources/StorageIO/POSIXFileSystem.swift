@@ -134,6 +134,10 @@ final class POSIXFile: FileHandle {
         }
     }
 
+    func willRead(_ count: Int, at offset: Int) {
+        _ = posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_WILLNEED)
+    }
+
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
         var done = 0
         while done < bytes.count {

@@ -25,5 +25,11 @@ package final class AlignedMemory: @unchecked Sendable {
         if isLarge { _ = madvise(base, bytes, MADV_HUGEPAGE) }
     }
 
+    /// Keeps the memory from being swapped out until it is freed; the errno where the system refuses.
+    func lock() -> Int32? {
+        guard bytes > 0, mlock(base, bytes) != 0 else { return nil }
+        return errno
+    }
+
     deinit { base.deallocate() }
 }

@@ -1,7 +1,17 @@
 import CVectorKernels
 
+/// A part of a block's memory that is one run, as a segment's file holds it too.
+package enum PlaneSection: Hashable, Sendable {
+    /// What the first scan reads: tile by tile, the first planes of 64 rows and their factors.
+    case tiles
+    /// The planes of a later stage, a row after another; stages count from 0.
+    case rows(stage: Int)
+    /// Factor and radius of a later stage, a row after another.
+    case factors(stage: Int)
+}
+
 /// Bit planes of rows that stand one after another, in tiles of `PlaneCode.tileRows`: 4 bits a component and at most
-/// 24 bytes of factors a row. Rows that do not fill a tile have no planes and are scored exactly.
+/// 24 bytes of factors a row. What the first scan reads stands apart from what is read where a row is left.
 ///
 /// A value around shared memory: copies show the same tiles. One thread encodes a tile, once, before any other is told
 /// of it.
@@ -15,29 +25,43 @@ package struct PlaneBlock: Sendable {
     package let code: PlaneCode
     /// Tiles there is room for.
     package let tiles: Int
-    private let memory: AlignedMemory
+    private let first: AlignedMemory
+    private let later: AlignedMemory
     private let stages: [Stage]
 
     /// Room for the tiles that `rows` rows fill.
-    package init(code: PlaneCode, rows: Int) {
+    package init(code: PlaneCode, rows: Int) { self.init(code: code, tiles: rows / PlaneCode.tileRows) }
+
+    /// Room for `tiles` tiles, whose bytes are zero.
+    package init(code: PlaneCode, tiles: Int) {
         self.code = code
-        tiles = rows / PlaneCode.tileRows
-        let place = Self.place(code, tiles: tiles)
+        self.tiles = tiles
+        let place = Self.placeLater(code, tiles: tiles)
         stages = place.stages
-        memory = AlignedMemory(bytes: place.bytes)
+        first = AlignedMemory(bytes: tiles * code.tileBytes)
+        later = AlignedMemory(bytes: place.bytes)
         // Kernels read some bytes behind a row, whose codes they then multiply by zero.
-        memory.base.initializeMemory(as: UInt8.self, repeating: 0, count: place.bytes)
+        first.base.initializeMemory(as: UInt8.self, repeating: 0, count: first.bytes)
+        later.base.initializeMemory(as: UInt8.self, repeating: 0, count: later.bytes)
     }
 
-    /// What a block with room for `rows` rows takes in memory.
-    package static func bytes(code: PlaneCode, rows: Int) -> Int {
-        place(code, tiles: rows / PlaneCode.tileRows).bytes
+    /// Encodes the whole tiles of `count` rows of `code.dimension` floats each.
+    package init(code: PlaneCode, encoding rows: UnsafePointer<Float>, count: Int) {
+        self.init(code: code, rows: count)
+        for tile in 0..<tiles { encode(tile: tile, from: rows + tile * PlaneCode.tileRows * code.dimension) }
     }
 
-    private static func place(_ code: PlaneCode, tiles: Int) -> (stages: [Stage], bytes: Int) {
-        var bytes = tiles * code.tileBytes
+    /// Tiles that so many rows stand in, the last one full or not.
+    package static func tiles(of rows: Int) -> Int { (rows + PlaneCode.tileRows - 1) / PlaneCode.tileRows }
+
+    /// What a block of so many tiles takes in memory.
+    package static func bytes(code: PlaneCode, tiles: Int) -> Int {
+        tiles * code.tileBytes + placeLater(code, tiles: tiles).bytes
+    }
+
+    private static func placeLater(_ code: PlaneCode, tiles: Int) -> (stages: [Stage], bytes: Int) {
         let rows = tiles * PlaneCode.tileRows
-        var stages: [Stage] = []
+        var (stages, bytes): ([Stage], Int) = ([], 0)
         for planes in code.later {
             let start = aligned(bytes)
             let factors = aligned(start + rows * planes * code.planeBytes + Int(FACET_PLANE_SLACK))
@@ -47,26 +71,39 @@ package struct PlaneBlock: Sendable {
         return (stages, bytes)
     }
 
-    /// Encodes the whole tiles of `count` rows of `code.dimension` floats each.
-    package init(code: PlaneCode, encoding rows: UnsafePointer<Float>, count: Int) {
-        self.init(code: code, rows: count)
-        for tile in 0..<tiles { encode(tile: tile, from: rows + tile * PlaneCode.tileRows * code.dimension) }
-    }
+    package var bytes: Int { first.bytes + later.bytes }
+    /// What every search reads.
+    package var firstScanBytes: Int { first.bytes }
 
-    package var bytes: Int { memory.bytes }
+    /// Keeps what every search reads in memory, whatever else the machine needs; the errno where the system refuses.
+    package func lockFirstScan() -> Int32? { first.lock() }
+
+    /// The memory of some tiles' part of a section, to be filled or written out; filled once, before any other thread
+    /// is told of the tiles.
+    package func bytes(of section: PlaneSection, tiles some: Range<Int>) -> UnsafeMutableRawBufferPointer {
+        precondition(some.lowerBound >= 0 && some.upperBound <= tiles, "tiles beyond the block")
+        let tileBytes = code.tileBytes(of: section)
+        let start: UnsafeMutableRawPointer =
+            switch section {
+            case .tiles: first.base
+            case .rows(let stage): later.base + stages[stage].rows
+            case .factors(let stage): later.base + stages[stage].factors
+            }
+        return UnsafeMutableRawBufferPointer(start: start + some.lowerBound * tileBytes, count: some.count * tileBytes)
+    }
 
     /// Encodes the tile from its 64 rows; once.
     package func encode(tile: Int, from rows: UnsafePointer<Float>) {
         precondition((0..<tiles).contains(tile), "a tile beyond the block")
         let row = tile * PlaneCode.tileRows
         var target = facet_plane_target()
-        target.tile = bytes(at: tile * code.tileBytes)
+        target.tile = bytes(ofTile: tile)
         if let stage = stages.first {
-            target.rows.0 = bytes(at: stage.rows + row * code.later[0] * code.planeBytes)
+            target.rows.0 = bytes(of: stage, row, planes: code.later[0])
             target.factors.0 = factors(of: stage, row)
         }
         if stages.count > 1 {
-            target.rows.1 = bytes(at: stages[1].rows + row * code.later[1] * code.planeBytes)
+            target.rows.1 = bytes(of: stages[1], row, planes: code.later[1])
             target.factors.1 = factors(of: stages[1], row)
         }
         var layout = code.layout
@@ -75,8 +112,8 @@ package struct PlaneBlock: Sendable {
     }
 
     /// The rows of `count` tiles from `tile` on that may score `bound` by what every stage says: their numbers, from the
-    /// first tile's first row, rising, in `positions`. Both arrays have room for every row; `left` is told how many
-    /// rows each stage left.
+    /// first tile's first row, rising, in `positions`, and what all their planes sum up to in `sums`. Both arrays have
+    /// room for every row; `left` is told how many rows each stage left.
     func survivors(
         _ query: PlaneQuery, tile: Int, count: Int, bound: Float, positions: UnsafeMutablePointer<UInt32>,
         sums: UnsafeMutablePointer<Int32>, left: inout PlaneCounts
@@ -100,8 +137,7 @@ package struct PlaneBlock: Sendable {
         _ positions: UnsafeMutablePointer<UInt32>, _ sums: UnsafeMutablePointer<Int32>
     ) -> Int {
         var limit = limit
-        return facet_plane_scan(
-            query, bytes(at: tile * code.tileBytes), count, Int32(code.first), &limit, positions, sums)
+        return facet_plane_scan(query, bytes(ofTile: tile), count, Int32(code.first), &limit, positions, sums)
     }
 
     /// `stage` counts the later ones.
@@ -113,7 +149,7 @@ package struct PlaneBlock: Sendable {
         let row = tile * PlaneCode.tileRows
         let planes = code.later[stage]
         return facet_plane_refine(
-            query, bytes(at: stages[stage].rows + row * planes * code.planeBytes), factors(of: stages[stage], row),
+            query, bytes(of: stages[stage], row, planes: planes), factors(of: stages[stage], row),
             Int32(code.prefix(stages: stage)), Int32(planes), &limit, positions, sums, count)
     }
 
@@ -134,39 +170,23 @@ package struct PlaneBlock: Sendable {
             let pair = factors(of: stages[stage - 1], row)
             return (pair[0], pair[1])
         }
-        let start = row / PlaneCode.tileRows * code.tileBytes
-        let factors = bytes(at: start + code.first * code.planeBytes * PlaneCode.tileRows)
+        let factors = bytes(ofTile: row / PlaneCode.tileRows) + code.first * code.planeBytes * PlaneCode.tileRows
         return factors.withMemoryRebound(to: Float.self, capacity: 2 * PlaneCode.tileRows) {
             ($0[row % PlaneCode.tileRows], $0[PlaneCode.tileRows + row % PlaneCode.tileRows])
         }
     }
 
-    private func bytes(at offset: Int) -> UnsafeMutablePointer<UInt8> {
-        (memory.base + offset).assumingMemoryBound(to: UInt8.self)
+    private func bytes(ofTile tile: Int) -> UnsafeMutablePointer<UInt8> {
+        (first.base + tile * code.tileBytes).assumingMemoryBound(to: UInt8.self)
+    }
+
+    private func bytes(of stage: Stage, _ row: Int, planes: Int) -> UnsafeMutablePointer<UInt8> {
+        (later.base + stage.rows + row * planes * code.planeBytes).assumingMemoryBound(to: UInt8.self)
     }
 
     private func factors(of stage: Stage, _ row: Int) -> UnsafeMutablePointer<Float> {
-        (memory.base + stage.factors).assumingMemoryBound(to: Float.self) + 2 * row
+        (later.base + stage.factors).assumingMemoryBound(to: Float.self) + 2 * row
     }
 
     private static func aligned(_ bytes: Int) -> Int { (bytes + 63) & ~63 }
-}
-
-/// How many rows the stages of a search by planes saw and left: what it saved.
-package struct PlaneCounts: Hashable, Sendable {
-    /// Rows whose first planes were read.
-    package private(set) var scanned = 0
-    /// Rows left after the first scan and after each later stage.
-    package private(set) var left = [0, 0, 0]
-    /// Rows scored exactly, those without planes included.
-    package internal(set) var scored = 0
-
-    package init() {}
-
-    mutating func count(scanned: Int, left: Int) {
-        self.scanned += scanned
-        self.left[0] += left
-    }
-
-    mutating func count(stage: Int, left: Int) { self.left[stage] += left }
 }

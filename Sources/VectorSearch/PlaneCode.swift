@@ -18,6 +18,10 @@ package struct PlaneCode: Hashable, Sendable {
     /// Rows encoded and scanned together.
     package static let tileRows = Int(FACET_TILE_ROWS)
 
+    /// Raised whenever a constant below, or how a row is encoded, changes: factors and radii that other rules gave are no
+    /// bound for a query of these. Segment files name it.
+    package static let rulesVersion: UInt32 = 1
+
     static let planes = 4
 
     /// Scanned first are so many planes that their bits make 512: one bit of 128 components would send on most rows.
@@ -76,6 +80,20 @@ package struct PlaneCode: Hashable, Sendable {
     /// Bytes of one plane of a row.
     var planeBytes: Int { dimension / 8 }
     var tileBytes: Int { first * planeBytes * Self.tileRows + Int(FACET_TILE_FACTOR_BYTES) }
+
+    /// What a block of this code consists of.
+    package var sections: [PlaneSection] {
+        [.tiles] + later.indices.flatMap { [.rows(stage: $0), .factors(stage: $0)] }
+    }
+
+    /// What 64 rows take of a section.
+    package func tileBytes(of section: PlaneSection) -> Int {
+        switch section {
+        case .tiles: tileBytes
+        case .rows(let stage): later[stage] * planeBytes * Self.tileRows
+        case .factors: 2 * MemoryLayout<Float>.stride * Self.tileRows
+        }
+    }
 
     var layout: facet_plane_layout {
         facet_plane_layout(

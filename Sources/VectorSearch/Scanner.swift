@@ -1,147 +1,131 @@
 import CVectorKernels
 package import FaceModel
 
-/// Rows of fp32 vectors one after another, their ids, and their bit planes if there are any: memory that outlives the
-/// scan.
-package struct RowBlock {
-    /// `count` x `dimension` floats.
-    package var rows: UnsafePointer<Float>
-    package var ids: UnsafePointer<FaceID>
-    package var count: Int
-    package var source: RowSource
-    /// Number of the first row within its source.
-    package var firstRow: Int
-    package var planes: PlaneBlock?
-    /// Number of the first row within `planes`.
-    package var firstPlaneRow: Int
-
-    package init(
-        rows: UnsafePointer<Float>, ids: UnsafePointer<FaceID>, count: Int, source: RowSource, firstRow: Int,
-        planes: PlaneBlock? = nil, firstPlaneRow: Int = 0
-    ) {
-        self.rows = rows
-        self.ids = ids
-        self.count = count
-        self.source = source
-        self.firstRow = firstRow
-        self.planes = planes
-        self.firstPlaneRow = firstPlaneRow
+/// For each query, finds the rows of `block` that are not `dead` (numbered within the source) and are among the best,
+/// and offers them with their exact scores to the query's top-k: those and no others that scoring every row would offer.
+/// Returns the live faces compared, the same for all queries. Dead rows are compared with their neighbours, being few,
+/// and never offered.
+///
+/// Some rows are scanned for all queries before the next ones, so that their planes are read from memory once.
+/// As many `tops` as `queries`; anything else is a programming error. Throws what reading a vector does.
+package func scan<Failure: Error>(
+    _ block: RowBlock<Failure>, dead: RowBitmap, queries: [PreparedQuery], into tops: inout [TopK],
+    scratch: inout ScanScratch
+) throws(Failure) -> Int {
+    precondition(queries.count == tops.count, "a top-k for each query")
+    let scan = BlockScan(block: block, dead: dead)
+    if let planes = block.planes {
+        let tiles = block.tiles
+        // Few rows at first: their best make a bound for the next ones.
+        var (tile, most) = (tiles.lowerBound, BlockScan<Failure>.firstTiles)
+        while tile < tiles.upperBound {
+            let count = min(most, tiles.upperBound - tile)
+            for (at, query) in queries.enumerated() where query.planes.isUsable {
+                try scan.scoreSurvivors(of: planes, tile..<tile + count, query, into: &tops[at], &scratch)
+            }
+            tile += count
+            most = min(2 * most, ScanScratch.tilesPerBound)
+        }
     }
-
-    /// The rows, from 0, that stand in whole tiles of planes; empty when none do.
-    fileprivate var tiled: Range<Int> {
-        guard let planes else { return 0..<0 }
-        let tile = PlaneCode.tileRows
-        let start = (firstPlaneRow + tile - 1) / tile * tile
-        let end = min((firstPlaneRow + count) / tile, planes.tiles) * tile
-        return start < end ? start - firstPlaneRow..<end - firstPlaneRow : 0..<0
+    for (at, query) in queries.enumerated() {
+        try scan.scoreEvery(
+            query.planes.isUsable ? block.untiled : 0..<block.count, query, into: &tops[at], &scratch)
     }
-}
-
-/// What one thread's scans write between kernel and top-k; kept from scan to scan, so that a scan allocates nothing.
-package struct ScanScratch: ~Copyable {
-    /// Rows a kernel call scores: their scores and positions stay in L1.
-    static let rowsPerCall = 512
-    /// Rows whose planes are scanned by one bound.
-    static let rowsPerBound = 2_048
-
-    let scores: UnsafeMutablePointer<Float>
-    let positions: UnsafeMutablePointer<UInt32>
-    let sums: UnsafeMutablePointer<Int32>
-    /// Of every scan so far.
-    package internal(set) var counts = PlaneCounts()
-
-    package init() {
-        scores = .allocate(capacity: Self.rowsPerBound)
-        positions = .allocate(capacity: Self.rowsPerBound)
-        sums = .allocate(capacity: Self.rowsPerBound)
-    }
-
-    deinit {
-        scores.deallocate()
-        positions.deallocate()
-        sums.deallocate()
-    }
-}
-
-/// Finds the rows of `block` that are not `dead` (numbered within the source) and are among the best, and offers them
-/// with their exact scores to `best`: those and no others that scoring every row would offer. Returns the live faces
-/// compared. Dead rows are compared with their neighbours, being few, and never offered.
-package func scan(
-    _ block: RowBlock, dead: RowBitmap, query: PreparedQuery, into best: inout TopK, scratch: inout ScanScratch
-) -> Int {
-    let tiled = query.planes.isUsable ? block.tiled : 0..<0
-    let scan = BlockScan(block: block, dead: dead, query: query)
-    scan.scoreEvery(0..<tiled.lowerBound, into: &best, &scratch)
-    if let planes = block.planes { scan.scoreSurvivors(of: planes, tiled, into: &best, &scratch) }
-    scan.scoreEvery(tiled.upperBound..<block.count, into: &best, &scratch)
     return block.count - dead.count(in: block.firstRow..<block.firstRow + block.count)
 }
 
-private struct BlockScan {
-    let block: RowBlock
+/// A batch of one query.
+package func scan<Failure: Error>(
+    _ block: RowBlock<Failure>, dead: RowBitmap, query: PreparedQuery, into best: inout TopK,
+    scratch: inout ScanScratch
+) throws(Failure) -> Int {
+    var tops = [best]
+    defer { best = tops[0] }
+    return try scan(block, dead: dead, queries: [query], into: &tops, scratch: &scratch)
+}
+
+private struct BlockScan<Failure: Error> {
+    static var firstTiles: Int { 4 }
+
+    let block: RowBlock<Failure>
     let dead: RowBitmap
-    let query: PreparedQuery
 
-    func scoreEvery(_ rows: Range<Int>, into best: inout TopK, _ scratch: inout ScanScratch) {
-        let dimension = query.dimension
-        query.values.withUnsafeBufferPointer { values in
-            guard let values = values.baseAddress else { return }
-            var start = rows.lowerBound
-            while start < rows.upperBound {
-                let count = min(ScanScratch.rowsPerCall, rows.upperBound - start)
-                facet_score_rows(values, block.rows + start * dimension, count, dimension, scratch.scores)
-                let found = facet_select_at_least(scratch.scores, count, best.bound, scratch.positions)
-                for hit in 0..<found {
-                    let position = Int(scratch.positions[hit])
-                    offer(start + position, scratch.scores[position], to: &best)
-                }
-                scratch.counts.scored += count
-                start += count
-            }
-        }
-    }
-
-    /// `rows` are whole tiles.
-    func scoreSurvivors(
-        of planes: PlaneBlock, _ rows: Range<Int>, into best: inout TopK, _ scratch: inout ScanScratch
-    ) {
-        // Few rows at first: until the top-k is full each of them is scored exactly.
-        var most = PlaneCode.tileRows
+    func scoreEvery(
+        _ rows: Range<Int>, _ query: PreparedQuery, into best: inout TopK, _ scratch: inout ScanScratch
+    ) throws(Failure) {
         var start = rows.lowerBound
         while start < rows.upperBound {
-            let count = min(most, rows.upperBound - start)
-            if best.bound > -1 {
-                scoreSurvivors(of: planes, some: start..<start + count, into: &best, &scratch)
-            } else {
-                scoreEvery(start..<start + count, into: &best, &scratch)
+            let count: Int
+            switch block.vectors {
+            case .memory(let vectors):
+                count = min(ScanScratch.rowsPerCall, rows.upperBound - start)
+                facet_score_rows(
+                    query.values, vectors + start * query.dimension, count, query.dimension, scratch.scores)
+            case .stored:
+                count = min(ScanScratch.rowsPerRead, rows.upperBound - start)
+                for row in 0..<count { scratch.positions[row] = UInt32(start + row) }
+                try scoreChosen(count, query, scratch)
             }
+            let found = facet_select_at_least(scratch.scores, count, best.bound, scratch.positions)
+            for hit in 0..<found {
+                let position = Int(scratch.positions[hit])
+                let row = block.firstRow + start + position
+                if !dead.contains(row) { offer(start + position, scratch.scores[position], to: &best) }
+            }
+            scratch.counts.scored += count
             start += count
-            most = min(2 * most, ScanScratch.rowsPerBound)
         }
     }
 
-    private func scoreSurvivors(
-        of planes: PlaneBlock, some rows: Range<Int>, into best: inout TopK, _ scratch: inout ScanScratch
-    ) {
-        let tile = PlaneCode.tileRows
+    /// The rows of `tiles` that their planes leave are scored in falling order of what they may reach, until that is
+    /// below the bound. So a top-k that is not full yet has the likely rows scored, not all.
+    func scoreSurvivors(
+        of planes: PlaneBlock, _ tiles: Range<Int>, _ query: PreparedQuery, into best: inout TopK,
+        _ scratch: inout ScanScratch
+    ) throws(Failure) {
+        let bound = best.bound
         let found = planes.survivors(
-            query.planes, tile: (block.firstPlaneRow + rows.lowerBound) / tile, count: rows.count / tile,
-            bound: best.bound, positions: scratch.positions, sums: scratch.sums, left: &scratch.counts)
-        facet_score_chosen(
-            query.values, block.rows + rows.lowerBound * query.dimension, scratch.positions, found, query.dimension,
-            scratch.scores)
+            query.planes, tile: tiles.lowerBound, count: tiles.count, bound: bound, positions: scratch.positions,
+            sums: scratch.sums, left: &scratch.counts)
+        guard found > 0 else { return }
+        let ceiling = PlaneCeiling(planes, query.planes, bound: bound)
+        let firstPlaneRow = tiles.lowerBound * PlaneCode.tileRows
+        var queue = CandidateQueue(scratch.candidates)
         for hit in 0..<found {
-            offer(rows.lowerBound + Int(scratch.positions[hit]), scratch.scores[hit], to: &best)
+            let planeRow = firstPlaneRow + Int(scratch.positions[hit])
+            let row = planeRow - block.firstPlaneRow
+            // Tiles at the ends hold others' rows too.
+            guard (0..<block.count).contains(row), !dead.contains(block.firstRow + row) else { continue }
+            queue.add(Candidate(ceiling: ceiling.of(planeRow, sum: scratch.sums[hit]), row: UInt32(row)))
         }
-        scratch.counts.scored += found
+        while true {
+            // The kernels' positions are done with.
+            let count = queue.take(ScanScratch.rowsPerRead, atLeast: best.bound, into: scratch.positions)
+            guard count > 0 else { return }
+            try scoreChosen(count, query, scratch)
+            for hit in 0..<count { offer(Int(scratch.positions[hit]), scratch.scores[hit], to: &best) }
+            scratch.counts.scored += count
+        }
+    }
+
+    /// Scores the rows whose numbers within the block stand in `positions`, `rowsPerRead` at most.
+    private func scoreChosen(_ count: Int, _ query: PreparedQuery, _ scratch: borrowing ScanScratch) throws(Failure) {
+        switch block.vectors {
+        case .memory(let vectors):
+            facet_score_chosen(query.values, vectors, scratch.positions, count, query.dimension, scratch.scores)
+        case .stored(let read):
+            for row in 0..<count { scratch.wanted[row] = block.firstRow + Int(scratch.positions[row]) }
+            let vectors = scratch.vectors.base.assumingMemoryBound(to: Float.self)
+            try read(UnsafeBufferPointer(start: scratch.wanted, count: count), vectors)
+            facet_score_rows(query.values, vectors, count, query.dimension, scratch.scores)
+        }
     }
 
     private func offer(_ position: Int, _ score: Float, to best: inout TopK) {
-        let row = block.firstRow + position
-        // The bound rises within a call; asking again spares the id and the bitmap.
-        guard score >= best.bound, !dead.contains(row) else { return }
-        best.insert(Match(face: block.ids[position], score: score), at: RowLocator(source: block.source, row: row))
+        // The bound rises within a call; asking again spares the id.
+        guard score >= best.bound else { return }
+        let locator = RowLocator(source: block.source, row: block.firstRow + position)
+        best.insert(Match(face: block.ids[position], score: score), at: locator)
     }
 }
 

@@ -31,8 +31,12 @@ struct EmbeddedServer {
                 directory: data.ledger, cluster: try await cluster(controlPlane), signingKeyPath: data.ledgerKey,
                 recordKey: masterKey.ledgerRecordKey),
             on: files)
+        if configuration.service.lockMemory, let refusal = MemoryLock.refusal(bytes: 0) {
+            throw ServerError.cannotStart(refusal)
+        }
         let node = ShardNode(
-            directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads))
+            directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
+            locksMemory: configuration.service.lockMemory)
         let index = FaceIndex(
             controlPlane: controlPlane, shards: node, ledger: ledger, extractor: extractor, masterKey: masterKey,
             now: Timestamp.now)

@@ -38,9 +38,12 @@ struct NodeProcess {
         let ledger = try await node.ledger ? openLedger(data, cluster, membership) : nil
         // What a node asks of the control plane it has asked by now.
         try await controlPlane.shutdown()
+        if configuration.service.lockMemory, let refusal = MemoryLock.refusal(bytes: node.memoryBytes) {
+            throw NodeStartError(reason: refusal)
+        }
         let shards = ShardNode(
-            directory: data.shards, files: files,
-            pool: ScanPool(threads: configuration.service.searchThreads), capacityBytes: node.memoryBytes)
+            directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
+            capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory)
         try await serve(shards, ledger, identity, metrics)
         // In this order: no request runs any more, so nothing is written behind a closed file.
         await shards.stop()

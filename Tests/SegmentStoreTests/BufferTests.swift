@@ -88,11 +88,11 @@ import VectorSearch
 
 private func scanned(_ snapshot: SearchSnapshot, _ query: RotatedVector) throws -> [Match] {
     var scratch = ScanScratch()
-    var best = TopK(limit: 20, minScore: -1)
+    var best = [TopK(limit: 20, minScore: -1)]
     for part in snapshot.parts(rowsPerPart: 777) {
-        _ = try snapshot.scan(part, query: PreparedQuery(query), into: &best, scratch: &scratch)
+        _ = try snapshot.scan(part, queries: [PreparedQuery(query)], into: &best, scratch: &scratch)
     }
-    return best.sorted().map(\.match)
+    return best[0].sorted().map(\.match)
 }
 
 private func everyRowScored(_ snapshot: SearchSnapshot, _ query: RotatedVector) throws -> [Match] {

@@ -66,6 +66,14 @@ final class ForgetfulDisk: FileSystem {
         }
     }
 
+    /// Changes a byte where it stands, also for those who have the file open.
+    func flip(_ path: String, at offset: Int, mask: UInt8) {
+        state.withLock { $0.names[path] }?.state.withLock {
+            $0.now[offset] ^= mask
+            $0.durable[offset] ^= mask
+        }
+    }
+
     func remove(quietly path: String) {
         state.withLock {
             $0.names[path] = nil
@@ -149,11 +157,12 @@ private final class ForgetfulFile: FileHandle {
     func size() throws(FileError) -> Int { inode.state.withLock { $0.now.count } }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) {
-        let bytes = inode.state.withLock { $0.now }
-        guard offset >= 0, offset + buffer.count <= bytes.count else {
-            throw .truncated(path: path, offset: offset, wanted: buffer.count)
+        let end = offset + buffer.count
+        let wanted = inode.state.withLock { state -> [UInt8]? in
+            offset >= 0 && end <= state.now.count ? Array(state.now[offset..<end]) : nil
         }
-        buffer.copyBytes(from: bytes[offset..<offset + buffer.count])
+        guard let wanted else { throw .truncated(path: path, offset: offset, wanted: buffer.count) }
+        buffer.copyBytes(from: wanted)
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {

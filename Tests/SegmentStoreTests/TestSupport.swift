@@ -113,9 +113,9 @@ struct Replica {
         var best = TopK(limit: limit, minScore: -1)
         var scored = 0
         for part in snapshot.parts(rowsPerPart: rowsPerPart, buckets: buckets) {
-            var partial = TopK(limit: limit, minScore: -1)
-            scored += try snapshot.scan(part, query: PreparedQuery(query), into: &partial, scratch: &scratch)
-            best.merge(partial)
+            var partial = [TopK(limit: limit, minScore: -1)]
+            scored += try snapshot.scan(part, queries: [PreparedQuery(query)], into: &partial, scratch: &scratch)
+            best.merge(partial[0])
         }
         return (best.sorted(), scored)
     }

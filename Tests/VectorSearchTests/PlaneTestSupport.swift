@@ -7,12 +7,18 @@ final class PlaneRows {
     let vectors: [[Float]]
     let ids: [FaceID]
     let planes: PlaneBlock
+    /// `ids`, where a scan reads them.
+    let idBase: UnsafeMutablePointer<FaceID>
     private let flat: [Float]
+
+    deinit { idBase.deallocate() }
 
     init(_ vectors: [[Float]], dimension: Int, _ generator: inout Seeded) {
         self.dimension = dimension
         self.vectors = vectors
         ids = vectors.map { _ in generator.face() }
+        idBase = .allocate(capacity: max(1, ids.count))
+        idBase.initialize(from: ids, count: ids.count)
         flat = vectors.flatMap { $0 }
         planes = flat.withUnsafeBufferPointer { [count = vectors.count] rows in
             guard let base = rows.baseAddress else { return PlaneBlock(code: PlaneCode(dimension: dimension), rows: 0) }

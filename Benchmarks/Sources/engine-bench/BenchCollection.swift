@@ -124,7 +124,7 @@ final class BenchCollection: @unchecked Sendable {
         return best.sorted()
     }
 
-    func block(_ start: Int, byPlanes: Bool) -> RowBlock {
+    func block(_ start: Int, byPlanes: Bool) -> RowBlock<Never> {
         RowBlock(
             rows: rows + start * dimension, ids: ids + start, count: min(Self.rowsPerPart, count - start),
             source: .segment(1), firstRow: start, planes: byPlanes ? planes : nil, firstPlaneRow: start)

@@ -19,6 +19,8 @@ final class PublishedReplica: Sendable {
     private struct State {
         var view: View
         var residentBytes: Int
+        /// Numbers of the segments that are locked in memory.
+        var locked: Set<UInt64> = []
         var writesRefused: String?
         var damaged: String?
         var closed: ShardError?
@@ -39,6 +41,17 @@ final class PublishedReplica: Sendable {
     var damaged: String? { state.withLock { $0.damaged } }
     /// What everybody is told once the replica's files are closed.
     var closed: ShardError? { state.withLock { $0.closed } }
+
+    /// Locks the segments of the snapshot that are not yet, where the node is to; why not, where the system refuses.
+    func lockMemory() -> String? {
+        guard budget.locksMemory else { return nil }
+        let (segments, locked) = state.withLock { ($0.view.snapshot.segments.map(\.segment), $0.locked) }
+        let fresh = segments.filter { !locked.contains($0.number) }
+        guard !fresh.isEmpty else { return nil }
+        if let refusal = MemoryLock.lock(fresh) { return refusal }
+        state.withLock { $0.locked = Set(segments.map(\.number)) }
+        return nil
+    }
 
     func publish(_ view: View) {
         let bytes = view.snapshot.residentBytes

@@ -19,6 +19,7 @@ extension ReplicaWriter {
             if store.needsFlush {
                 try place(try store.flush(through: log.durableIndex, tree: machine.tree.tree))
                 publish(at: log.durableIndex)
+                lockMemory()
                 growth.resumePostponed()
                 try cutLog()
             }
@@ -39,6 +40,12 @@ extension ReplicaWriter {
                 Thread.sleep(forTimeInterval: 0.2)
             }
         }
+    }
+
+    /// A segment that has come and cannot be locked is searched as well, only not as surely as fast.
+    private func lockMemory() {
+        guard let refusal = published.lockMemory() else { return }
+        logger.error("a segment may be swapped out", metadata: ["reason": "\(refusal)"])
     }
 
     /// The log keeps what either the segments or the synced state lack.
@@ -82,6 +89,7 @@ extension ReplicaWriter {
                 try store.install(merged)
                 try place(merged.segment)
                 publish(at: log.durableIndex)
+                lockMemory()
                 growth.resumePostponed()
             }
         } catch {

@@ -28,6 +28,10 @@ final class ShardReplica: Sendable {
             .init(snapshot: opened.snapshot, tree: opened.tree, lsn: opened.log.lastIndex), budget: budget)
         inbox = ReplicaInbox(shard: descriptor.shard)
         let (inbox, published) = (inbox, published)
+        if let refusal = published.lockMemory() {
+            published.close(.damaged(descriptor.shard, reason: refusal))
+            throw .contradiction(reason: refusal)
+        }
         let start = Handover(opened)
         let thread = Thread {
             ReplicaWriter(
@@ -87,15 +91,14 @@ final class ShardReplica: Sendable {
         var answer = ShardSearchAnswer(
             candidates: [], facesScored: 0, buckets: selection.buckets, lsn: view.lsn, tree: view.tree.index)
         guard selection.buckets > 0 else { return answer }
-        let query = PreparedQuery(search.query, sigmas: search.sigmas)
-        let scan = ReplicaScan(
-            snapshot: view.snapshot, query: query, search: search, writtenUnder: selection.writtenUnder)
+        let scan = ReplicaScan(snapshot: view.snapshot, searches: [search], writtenUnder: selection.writtenUnder)
         switch await scan.run(on: pool, until: call.deadline) {
         case .done: break
         case .full: throw .busy(descriptor.shard, reason: "too many searches wait for a scan thread")
         case .abandoned: throw .deadlineExceeded(descriptor.shard)
         }
-        let (best, scored) = try reading { () throws(SegmentError) in try scan.outcome() }
+        let (bests, scored) = try reading { () throws(SegmentError) in try scan.outcome() }
+        let best = bests[0]
         let rows = try read { () throws(ReplicaError) in try state.lookup(best.map(\.match.face)) }
         guard rows.count == best.count else { return nil }
         let names = Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0.externalImageID) })
