@@ -19,11 +19,12 @@ TEST := swift test --disable-xctest --scratch-path .build-debug --explicit-targe
 WIRED := ControlPlaneTests|ClusterTransportTests
 FORMAT := swift format lint --strict --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 PYTHON := .runtime/venv/bin/python
+ENGINE_BENCH := swift build -c release --package-path Benchmarks --product engine-bench
 
 # $(call step,title,command): a heading, the command, and the time it took.
 step = @printf '\n==> %s\n' '$(1)'; $(2); printf '<== %s: %d s\n' '$(1)' "$$SECONDS"
 
-.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy loadtest loadtest-cluster bench-transport bench-engine bench-peers dist fresh clean
+.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy loadtest loadtest-cluster bench-transport bench-engine bench-engine-12m bench-bound bench-peers dist fresh clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -67,8 +68,9 @@ check: ## format and tidy tests
 format: ## rewrite the sources as the format lint wants them
 	@swift format --in-place --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 
-soak: build ## the long tests: 1,000,000 mutated frames, 1,000 kills, rot everywhere, 80 restarts under load
+soak: build ## the long tests: 1,000,000 mutated frames, 1,000,000 engine operations, 1,000 kills, rot everywhere, 80 restarts under load
 	$(call step,fuzz,FACET_FUZZ=1000000 $(TEST) --filter FuzzTests)
+	$(call step,engine beside its model,FACET_ENGINE_OPS=1000000 $(TEST) --filter EngineModelTests)
 	$(call step,soak,FACET_KILLS=1000 FACET_ROT_FLIPS=400 FACET_RESTARTS=10 $(PYTHON) -m pytest Tests/ProcessTests \
 		-k 'kill9 or rot or restart' --durations=5)
 
@@ -85,15 +87,24 @@ bench-transport: deps ## what a call between two processes costs, beside HTTP; S
 	$(call step,build,swift build -c release --package-path Benchmarks --product transport-bench)
 	$(call step,transport,Benchmarks/.build/release/transport-bench $(SECONDS_EACH))
 
-bench-engine: ## search by bit planes beside every row scored, 1 M faces of 512 and of 128 dimensions; ARGS='--probes 100'
-	$(call step,build,swift build -c release --package-path Benchmarks --product engine-bench)
+bench-engine: ## the search engine beside its bars, 1 M faces; ARGS='--faces 100000 --only kernels,store'
+	$(call step,build,$(ENGINE_BENCH))
 	$(call step,search engine,Benchmarks/.build/release/engine-bench $(ARGS))
 
-bench-peers: ## the same vectors through FAISS and ScaNN; a Python environment of its own; ARGS='--dimension 128'
-	$(call step,build,swift build -c release --package-path Benchmarks --product engine-bench)
+bench-engine-12m: ## 12 M faces as segments (29 GB of disk), searched by 2 threads; ARGS='--faces 200000'
+	$(call step,build,$(ENGINE_BENCH))
+	$(call step,segments,Benchmarks/.build/release/engine-bench --only stream --faces 12000000 --dimensions 512 \
+		--directory .runtime/bench-segments $(ARGS))
+
+bench-bound: ## the bound of the search by planes against 10^9 pairs, 512 dimensions; ARGS='--probes 100'
+	$(call step,build,$(ENGINE_BENCH))
+	$(call step,bound,Benchmarks/.build/release/engine-bench --only tails --dimensions 512 --probes 1000 $(ARGS))
+
+bench-peers: ## the same vectors through nine peers; ARGS='--set hard|soft|real --peers flat,ivf' DATA=faces.npz (real)
+	$(call step,build,$(ENGINE_BENCH))
 	@test -x .runtime/peers/bin/python || python3 -m venv .runtime/peers
 	@.runtime/peers/bin/pip install -q -r loadtests/peers/requirements.txt
-	$(call step,peers,.runtime/peers/bin/python loadtests/peers/peers.py $(ARGS))
+	$(call step,peers,.runtime/peers/bin/python loadtests/peers/peers.py $(if $(DATA),--data '$(DATA)') $(ARGS))
 
 dist: deps ## release binaries with the Swift runtime inside, packed as .build-dist/facet-VERSION-ARCH.tar.gz
 	$(call step,release archive,scripts/dist.sh)

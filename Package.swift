@@ -168,8 +168,7 @@ let package = Package(
             "ShardEngine",
             [
                 "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore",
-                "ClusterModel",
-                "AuditLedger", "SimulatedDisk",
+                "ClusterModel", "AuditLedger", "SimulatedDisk",
             ]),
         tests("Coordinator", ["FaceModel", "ClusterModel", "KeyHierarchy", "AuditLedger", "ShardEngine", "TestBench"]),
         tests("Telemetry", [coreMetrics]),

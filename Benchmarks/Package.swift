@@ -48,10 +48,16 @@ let package = Package(
         .target(
             name: "CVectorKernels",
             cSettings: [.unsafeFlags(["-O3", "-fno-fast-math", "-ffp-contract=off", "-Wall", "-Wextra"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        module("StorageIO", ["CLZ4"]),
         module("VectorSearch", ["FaceModel", "CVectorKernels"]),
+        module("SegmentStore", ["FaceModel", "StorageIO", "VectorSearch"]),
+        .target(name: "CAllocationCount", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra"])]),
         .executableTarget(
-            name: "engine-bench", dependencies: ["FaceModel", "CVectorKernels", "VectorSearch"],
-            swiftSettings: settings),
+            name: "engine-bench",
+            dependencies: [
+                "CAllocationCount", "CVectorKernels", "FaceModel", "SegmentStore", "StorageIO", "VectorSearch",
+            ], swiftSettings: settings),
         .executableTarget(
             name: "transport-bench",
             dependencies: [

@@ -102,7 +102,7 @@ import Testing
         passes.end(1)
         #expect(await passes.begun(3)[2] == [2, 2, 3])
         passes.end(2)
-        for task in [first, many, two, one] { #expect(throws: Never.self) { try task.value.get() } }
+        for task in [first, many, two, one] { await #expect(throws: Never.self) { try await task.value.get() } }
     }
 
     @Test func whoGaveUpIsNotScannedFor() async {
@@ -134,7 +134,7 @@ import Testing
         #expect(await passes.begun(3)[2] == [3])
         passes.end(1)
         passes.end(2)
-        for task in [first, second, third] { #expect(throws: Never.self) { try task.value.get() } }
+        for task in [first, second, third] { await #expect(throws: Never.self) { try await task.value.get() } }
     }
 
     @Test func anAnswerAfterTheDeadlineIsNone() async {

@@ -5,25 +5,31 @@ import VectorSearch
 /// Rotated faces in memory with their planes, as a segment holds them, and probes.
 // Safe because everything is written before the collection is handed on.
 final class BenchCollection: @unchecked Sendable {
+    static let rowsPerPart = 16_384
+
     let dimension: Int
     let count: Int
     let rows: UnsafeMutablePointer<Float>
     let ids: UnsafeMutablePointer<FaceID>
+    let identities: [Int32]
     let probes: [RotatedVector]
+    let probeIdentities: [Int32]
     let planes: PlaneBlock
     let encodeNanoseconds: Double
 
-    init(dimension: Int, blocks: Int, probes probeCount: Int) throws {
+    private init(
+        dimension: Int, rows: UnsafeMutablePointer<Float>, identities: [Int32], probes: [RotatedVector],
+        probeIdentities: [Int32]
+    ) {
         self.dimension = dimension
-        count = blocks * FaceGenerator.blockRows
-        let bytes = count * dimension * MemoryLayout<Float>.stride
-        let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 2 << 20)
-        _ = madvise(raw, bytes, MADV_HUGEPAGE)
-        rows = raw.bindMemory(to: Float.self, capacity: count * dimension)
+        self.rows = rows
+        self.identities = identities
+        self.probes = probes
+        self.probeIdentities = probeIdentities
+        let count = identities.count
+        self.count = count
         ids = .allocate(capacity: count)
-        var bits = Bits(state: 99)
-        for row in 0..<count { (ids + row).initialize(to: FaceID(Bits128(high: bits.next(), low: bits.next()))) }
-        probes = try Self.fill(dimension: dimension, rows: rows, blocks: blocks, probes: probeCount)
+        for row in 0..<count { (ids + row).initialize(to: Self.id(row)) }
         let start = ContinuousClock.now
         planes = PlaneBlock(code: PlaneCode(dimension: dimension), encoding: rows, count: count)
         encodeNanoseconds = nanoseconds(since: start) / Double(count)
@@ -34,96 +40,110 @@ final class BenchCollection: @unchecked Sendable {
         ids.deallocate()
     }
 
-    /// Probes are taken evenly from the blocks; where more are wanted than there are blocks, from blocks beyond the
-    /// collection: those have no mate in it.
-    private static func fill(
-        dimension: Int, rows: UnsafeMutablePointer<Float>, blocks: Int, probes: Int
-    ) throws -> [RotatedVector] {
-        let generator = FaceGenerator(dimension: dimension)
-        let rotation = try Rotation(dimension: dimension, seed: (0..<32).map { UInt8($0) })
-        let target = Results<RotatedVector?>(repeating: nil, count: max(blocks, probes))
-        let base = Shared(rows)
-        DispatchQueue.concurrentPerform(iterations: max(blocks, probes)) { number in
-            let made = generator.block(number)
-            target[number] = rotated(made.probe[...], rotation)
-            guard number < blocks else { return }
-            for row in 0..<FaceGenerator.blockRows {
-                let face = rotated(made.rows[row * dimension..<(row + 1) * dimension], rotation)
-                let start = (number * FaceGenerator.blockRows + row) * dimension
-                for (index, value) in face.values.enumerated() { base.value[start + index] = value }
-            }
-        }
-        let stride = max(1, blocks / probes)
-        return (0..<probes).compactMap { target[$0 * stride] }
+    /// Ids rise with the row, so that a store keeps the rows of one bucket in the order they have here.
+    static func id(_ row: Int) -> FaceID {
+        var bits = Bits(state: UInt64(row))
+        return FaceID(Bits128(high: UInt64(row), low: bits.next()))
     }
 
-    private static func rotated(_ values: ArraySlice<Float>, _ rotation: Rotation) -> RotatedVector {
-        do {
-            return try rotation.rotate(Embedding(Array(values)))
-        } catch {
-            preconditionFailure("the generator makes unit vectors: \(error)")
+    static func rotation(_ dimension: Int) throws -> Rotation {
+        try Rotation(dimension: dimension, seed: (0..<32).map { UInt8($0) })
+    }
+
+    /// Whole blocks of a made set: at least `faces`.
+    static func made(_ set: FaceSet, dimension: Int, faces: Int, probes: Int) throws -> BenchCollection {
+        let blocks = (faces + FaceGenerator.blockRows - 1) / FaceGenerator.blockRows
+        let generator = FaceGenerator(set, dimension: dimension)
+        let rotation = try rotation(dimension)
+        let perBlock = (probes + blocks - 1) / blocks
+        let rows = allocate(blocks * FaceGenerator.blockRows * dimension)
+        let base = Shared(rows)
+        let identities = Results<[Int32]>(repeating: [], count: blocks)
+        let fresh = Results<[(RotatedVector, Int32)]>(repeating: [], count: blocks)
+        DispatchQueue.concurrentPerform(iterations: blocks) { number in
+            let made = generator.block(number, probes: perBlock)
+            let start = base.value + number * FaceGenerator.blockRows * dimension
+            rotate(made.rows, rotation, into: start)
+            identities[number] = made.identities
+            fresh[number] = zip(vectors(made.probes, rotation), made.probeIdentities).map { ($0, $1) }
         }
+        // Evenly from all blocks: a part of the probes meets the whole collection.
+        let spread = (0..<perBlock).flatMap { at in (0..<blocks).map { fresh[$0][at] } }
+        let chosen = spread.prefix(probes)
+        return BenchCollection(
+            dimension: dimension, rows: rows, identities: (0..<blocks).flatMap { identities[$0] },
+            probes: chosen.map(\.0), probeIdentities: chosen.map(\.1))
+    }
+
+    /// Faces from files; at most `probes` of their probes.
+    static func given(_ raw: RawVectors, probes: Int) throws -> BenchCollection {
+        let rotation = try rotation(raw.dimension)
+        let rows = allocate(raw.rows.count)
+        rotate(raw.rows, rotation, into: rows)
+        let chosen = raw.probes.prefix(probes * raw.dimension)
+        return BenchCollection(
+            dimension: raw.dimension, rows: rows, identities: raw.identities,
+            probes: vectors(Array(chosen), rotation), probeIdentities: Array(raw.probeIdentities.prefix(probes)))
+    }
+
+    private static func allocate(_ floats: Int) -> UnsafeMutablePointer<Float> {
+        let bytes = max(1, floats) * MemoryLayout<Float>.stride
+        let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 2 << 20)
+        _ = madvise(raw, bytes, MADV_HUGEPAGE)
+        return raw.bindMemory(to: Float.self, capacity: floats)
+    }
+
+    private static func rotate(_ flat: [Float], _ rotation: Rotation, into target: UnsafeMutablePointer<Float>) {
+        for (row, vector) in vectors(flat, rotation).enumerated() {
+            for (index, value) in vector.values.enumerated() { target[row * rotation.dimension + index] = value }
+        }
+    }
+
+    static func vectors(_ flat: [Float], _ rotation: Rotation) -> [RotatedVector] {
+        stride(from: 0, to: flat.count, by: rotation.dimension).map { start in
+            do {
+                return try rotation.rotate(Embedding(Array(flat[start..<start + rotation.dimension])))
+            } catch {
+                preconditionFailure("a set has vectors with a direction: \(error)")
+            }
+        }
+    }
+
+    func vector(_ row: Int) -> RotatedVector {
+        RotatedVector(rotated: Array(UnsafeBufferPointer(start: rows + row * dimension, count: dimension)))
     }
 
     /// One whole search on this thread, as the scan pool makes it: part by part, each with the bound so far.
-    func search(
-        _ query: PreparedQuery, limit: Int, minScore: Float, byPlanes: Bool, _ scratch: inout ScanScratch
-    ) -> [ScoredRow] {
-        let rowsPerPart = 16_384
-        var best = TopK(limit: limit, minScore: minScore)
-        for start in stride(from: 0, to: count, by: rowsPerPart) {
-            var part = TopK(limit: limit, minScore: best.bound)
-            let block = RowBlock(
-                rows: rows + start * dimension, ids: ids + start, count: min(rowsPerPart, count - start),
-                source: .segment(1), firstRow: start, planes: byPlanes ? planes : nil, firstPlaneRow: start)
-            _ = scan(block, dead: RowBitmap(), query: query, into: &part, scratch: &scratch)
+    func search(_ query: PreparedQuery, _ search: Search, byPlanes: Bool, _ scratch: inout ScanScratch) -> [ScoredRow] {
+        var best = TopK(limit: search.limit, minScore: search.minScore)
+        for start in stride(from: 0, to: count, by: Self.rowsPerPart) {
+            var part = TopK(limit: search.limit, minScore: best.bound)
+            _ = scan(block(start, byPlanes: byPlanes), dead: RowBitmap(), query: query, into: &part, scratch: &scratch)
             best.merge(part)
         }
         return best.sorted()
     }
 
-    /// Rows, then probes, as raw floats: what the peers are measured on.
+    func block(_ start: Int, byPlanes: Bool) -> RowBlock {
+        RowBlock(
+            rows: rows + start * dimension, ids: ids + start, count: min(Self.rowsPerPart, count - start),
+            source: .segment(1), firstRow: start, planes: byPlanes ? planes : nil, firstPlaneRow: start)
+    }
+
     func write(to folder: String) throws {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let bytes = count * dimension * MemoryLayout<Float>.stride
-        try Data(bytesNoCopy: rows, count: bytes, deallocator: .none)
-            .write(to: URL(filePath: "\(folder)/rows-\(dimension).f32"))
-        let flat = probes.flatMap(\.values)
-        try flat.withUnsafeBytes { Data($0) }.write(to: URL(filePath: "\(folder)/probes-\(dimension).f32"))
+        let bytes = UnsafeRawBufferPointer(start: rows, count: count * dimension * MemoryLayout<Float>.stride)
+        try RawFile.write(bytes, folder, "rows-\(dimension).f32")
+        try identities.withUnsafeBytes { try RawFile.write($0, folder, "rows-\(dimension).i32") }
+        try probes.flatMap(\.values).withUnsafeBytes { try RawFile.write($0, folder, "probes-\(dimension).f32") }
+        try probeIdentities.withUnsafeBytes { try RawFile.write($0, folder, "probes-\(dimension).i32") }
     }
 }
 
-/// A pointer that threads share, each writing a place of its own.
-// Safe because no two threads write one place.
-struct Shared<Value>: @unchecked Sendable {
-    let value: UnsafeMutablePointer<Value>
-    init(_ value: UnsafeMutablePointer<Value>) { self.value = value }
-}
+struct Search: Sendable {
+    var name: String
+    var limit: Int
+    var minScore: Float
 
-/// One result a thread's task.
-// Safe because every index is written by one task and read after all have ended.
-final class Results<Value>: @unchecked Sendable {
-    private let base: UnsafeMutablePointer<Value>
-    private let count: Int
-
-    init(repeating value: Value, count: Int) {
-        base = .allocate(capacity: count)
-        base.initialize(repeating: value, count: count)
-        self.count = count
-    }
-
-    deinit {
-        base.deinitialize(count: count)
-        base.deallocate()
-    }
-
-    subscript(index: Int) -> Value {
-        get { base[index] }
-        set { base[index] = newValue }
-    }
-}
-
-func nanoseconds(since start: ContinuousClock.Instant) -> Double {
-    let (seconds, attoseconds) = start.duration(to: .now).components
-    return Double(seconds) * 1e9 + Double(attoseconds) * 1e-9
+    static let plain = Search(name: "top 10", limit: 10, minScore: -1)
+    static let threshold = Search(name: "cosine >= .37", limit: 80, minScore: 0.37)
 }

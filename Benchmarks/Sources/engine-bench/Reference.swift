@@ -8,7 +8,7 @@ enum Reference {
     static let limit = 80
     /// Rows that stay in a core's second level cache while every probe is compared with them.
     private static let rowsPerBlock = 128
-    private static let probesPerTask = 50
+    private static let probesPerTask = 25
 
     /// The best `limit` of each probe, whatever their score.
     static func best(of probes: [RotatedVector], in faces: BenchCollection) -> [[ScoredRow]] {

@@ -14,20 +14,25 @@ struct Tails: Sendable {
     private var greatest: Float = 0
     private var notEstimated = 0
 
-    static func print(_ faces: BenchCollection) {
+    static func run(_ faces: BenchCollection) {
         let probes = faces.probes
         let results = Results<[Tails]>(repeating: [], count: probes.count)
-        DispatchQueue.concurrentPerform(iterations: probes.count) { number in
-            results[number] = tails(of: probes[number], faces)
+        let start = ContinuousClock.now
+        results[0] = tails(of: probes[0], faces)
+        let cores = Double(ProcessInfo.processInfo.activeProcessorCount)
+        let minutes = nanoseconds(since: start) * Double(probes.count) / cores / 60e9
+        say("\n\(probes.count * faces.count) pairs, about \(minutes.one) minutes")
+        DispatchQueue.concurrentPerform(iterations: probes.count - 1) { number in
+            results[number + 1] = tails(of: probes[number + 1], faces)
         }
-        Swift.print("| planes read | pairs | rms | beyond 3 | 4 | 5 | 6 | greatest | not estimated |")
-        Swift.print("|---|---|---|---|---|---|---|---|---|")
+        say("| planes read | pairs | rms | beyond 3 | 4 | 5 | 6 | greatest | not estimated |")
+        say("|---|---|---|---|---|---|---|---|---|")
         var planes = faces.planes.code.first
         for stage in 0...faces.planes.code.later.count {
             if stage > 0 { planes += faces.planes.code.later[stage - 1] }
             var sum = Tails()
             for number in probes.indices { sum.add(results[number][stage]) }
-            Swift.print("| \(planes) | \(sum.text) |")
+            say("| \(planes) | \(sum.text) |")
         }
     }
 
