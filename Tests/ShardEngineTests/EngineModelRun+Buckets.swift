@@ -23,6 +23,9 @@ extension EngineModelRun {
             try require(answer.buckets >= leaves.count, "\(answer.buckets) buckets of \(leaves.count)")
         }
         try require(Set(answers.map(\.tree)).count == 1, "two trees in one batch")
+        for (answer, set) in zip(answers, [chosen.count, leaves.count - chosen.count]) {
+            try require(answer.buckets >= set && answer.facesScored <= model.count, "a part greater than the whole")
+        }
         let parts = answers[..<2].map { $0.candidates.map { Match(face: $0.face.id, score: $0.score) } }
         let merged = Set(parts.joined()).sorted(by: Match.precedes).prefix(query.limit)
         try require(Array(merged) == model.search(query), "some buckets and the others do not make up the whole")
@@ -44,7 +47,8 @@ extension EngineModelRun {
             leaves += ids
             more = page.more
         }
-        try require(!leaves.isEmpty, "no bucket")
+        // A division takes more than 1,000 faces and leaves neither side with few of them.
+        try require(1...1 + tally.enrolled / 100 ~= leaves.count, "\(leaves.count) buckets")
         tally.bucketsMax = max(tally.bucketsMax, leaves.count)
         return leaves
     }

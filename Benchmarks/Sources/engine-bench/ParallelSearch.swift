@@ -9,7 +9,7 @@ final class ParallelSearch: Sendable {
     private struct State {
         var best: TopK
         var next = 0
-        var failure: SegmentError?
+        var failure: (any Error)?
     }
 
     private let snapshot: SearchSnapshot
