@@ -54,6 +54,37 @@ import Testing
         #expect(even.leaf(of: same, below: .root) == LeafID(256))
     }
 
+    /// With no more than 8 buckets a level every leaf is looked at.
+    @Test func theHomeOfANewFaceIsTheNearestLeafOfSeveralDescents() throws {
+        var tree = BucketTree(roots: [.root])
+        let face = try vectors(1, Self.dimension, seed: 90)[0]
+        #expect(tree.home(of: face, below: .root) == .root)
+        for seed in 0..<7 as Range<UInt64> {
+            let pair = try vectors(2, Self.dimension, seed: seed)
+            let split = BucketSplit(
+                parent: try #require(tree.leaves.first), children: tree.nextChildren, centroids: (pair[0], pair[1]))
+            tree.apply(split)
+        }
+        let leaves = tree.leaves
+        let centroids = leaves.compactMap(tree.centroid)
+        for face in try vectors(300, Self.dimension, seed: 91) {
+            let nearest = BucketRanking(centroids: centroids).order(face, first: 1)
+            #expect(tree.home(of: face, below: .root) == leaves[nearest[0]])
+        }
+        let large = try self.tree(splits: 400, seed: 92)
+        var better = 0
+        for face in try vectors(300, Self.dimension, seed: 93) {
+            let (home, leaf) = (large.home(of: face, below: LeafID(9)), large.leaf(of: face, below: LeafID(9)))
+            #expect(large.isLeaf(home) && large.paths(to: [home]).contains(LeafID(9)))
+            let query = PreparedQuery(face)
+            let gain =
+                exactScore(query, try #require(large.centroid(of: home)))
+                - exactScore(query, try #require(large.centroid(of: leaf)))
+            if gain > 0 { better += 1 }
+        }
+        #expect(better > 100)
+    }
+
     @Test func aSplitMovesNobodyOutsideTheBucketThatIsSplit() throws {
         var tree = try tree(splits: 20, seed: 5)
         let faces = try vectors(500, Self.dimension, seed: 6)

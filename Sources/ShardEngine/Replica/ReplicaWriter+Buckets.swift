@@ -4,7 +4,7 @@ import VectorSearch
 
 extension ReplicaWriter {
     /// Buckets divided after one batch: what keeps the next one waiting.
-    private static let divisionsPerBatch = 4
+    private static let divisionsPerBatch = 8
     /// From fewer faces than this no bucket is divided: its rows are strewn among those of too many others.
     private static let gatheredMin = BucketDivision.sampleMax / 4
 

@@ -7,7 +7,7 @@ import WriteAheadLog
 ///
 /// Invariants: a request is answered only after every record it needs is durable and applied; records are applied in
 /// log order, each once; a face key that is live has exactly one FaceID; the count `n` of a face key never falls; a face
-/// is put under the bucket that descent gives it in the tree at that position of the log.
+/// is put under its home in the tree at that position of the log.
 ///
 /// One batch is outstanding at a time: while it syncs, the driver queues what arrives and proposes it as the next.
 struct ShardMachine {
@@ -176,7 +176,7 @@ struct ShardMachine {
         let id = identity.faceID(key: face.key, count: state.count)
         if state.live { return id }
         // A shard has one root.
-        let leaf = tree.tree.leaf(of: face.face.vector, below: roots[0])
+        let leaf = tree.tree.home(of: face.face.vector, below: roots[0])
         let put = PutRecord(
             id: id, key: face.key, count: state.count, leaf: leaf, externalImageID: face.face.externalImageID,
             record: face.face.record, vector: face.face.vector)

@@ -4,7 +4,7 @@ package import FaceModel
 /// Divides the faces of a bucket that has grown too large into two of similar faces.
 package enum BucketDivision {
     /// A bucket with more faces is divided.
-    package static let facesMax = 1_000
+    package static let facesMax = 500
     /// Faces that a division looks at; of more the caller gives so many, taken evenly.
     package static let sampleMax = 512
     /// Each child must get at least one face in so many of those looked at.
