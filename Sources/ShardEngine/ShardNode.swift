@@ -21,7 +21,7 @@ package final class ShardNode: ShardService {
         directory: String, files: any FileSystem, pool: ScanPool, capacityBytes: Int = 0, locksMemory: Bool = false
     ) {
         shelf = ShardShelf(
-            directory: directory, files: files,
+            directory: directory, files: files, pool: pool,
             budget: MemoryBudget(capacityBytes: capacityBytes, locksMemory: locksMemory))
         self.directory = directory
         self.files = files
@@ -59,7 +59,7 @@ package final class ShardNode: ShardService {
     ) async throws(ShardError) -> [ShardSearchAnswer] {
         let began = ContinuousClock.now
         do throws(ShardError) {
-            let answers = try await shelf.replica(call.shard).search(searches, on: pool, call)
+            let answers = try await shelf.replica(call.shard).search(searches, call)
             metrics.searched(since: began)
             return answers
         } catch {

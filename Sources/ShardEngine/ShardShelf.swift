@@ -43,6 +43,7 @@ final class ShardShelf: Sendable {
     }
 
     let budget: MemoryBudget
+    private let pool: ScanPool
     private let directory: String
     private let files: any FileSystem
     private let state = Mutex(State())
@@ -54,10 +55,11 @@ final class ShardShelf: Sendable {
     }()
     private let log = Logger(label: "facet.node")
 
-    init(directory: String, files: any FileSystem, budget: MemoryBudget) {
+    init(directory: String, files: any FileSystem, pool: ScanPool, budget: MemoryBudget) {
         self.directory = directory
         self.files = files
         self.budget = budget
+        self.pool = pool
         do throws(FileError) {
             try ShardFolder.sweep(directory, on: files)
         } catch {
@@ -191,7 +193,7 @@ final class ShardShelf: Sendable {
         let shard = descriptor.shard
         do throws(ReplicaError) {
             let folder = ShardFolder(of: shard, in: directory, on: files)
-            end(shard, .opened, .open(try ShardReplica(descriptor, mode, in: folder, budget: budget)))
+            end(shard, .opened, .open(try ShardReplica(descriptor, mode, in: folder, pool: pool, budget: budget)))
         } catch {
             log.error("a shard cannot be opened", metadata: ["shard": "\(shard)", "reason": "\(error.text)"])
             end(shard, .failed(error.openingError(shard)), error.isDamage ? .damaged(reason: error.text) : nil)

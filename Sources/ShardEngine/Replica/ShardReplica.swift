@@ -14,10 +14,12 @@ final class ShardReplica: Sendable {
     let state: ShardState
     private let published: PublishedReplica
     private let inbox: ReplicaInbox
+    private let scanner: ReplicaScanner
 
     /// Recovers the copy in `folder`, or makes an empty one where `mode` allows it, and starts its writer.
     init(
-        _ descriptor: ShardDescriptor, _ mode: OpenMode, in folder: ShardFolder, budget: MemoryBudget
+        _ descriptor: ShardDescriptor, _ mode: OpenMode, in folder: ShardFolder, pool: ScanPool,
+        budget: MemoryBudget
     ) throws(ReplicaError) {
         self.descriptor = descriptor
         identity = FaceIdentityKeys(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion)
@@ -27,6 +29,7 @@ final class ShardReplica: Sendable {
         published = PublishedReplica(
             .init(snapshot: opened.snapshot, tree: opened.tree, lsn: opened.log.lastIndex), budget: budget)
         inbox = ReplicaInbox(shard: descriptor.shard)
+        scanner = ReplicaScanner(shard: descriptor.shard, published: published, pool: pool)
         let (inbox, published) = (inbox, published)
         if let refusal = published.lockMemory() {
             published.close(.damaged(descriptor.shard, reason: refusal))
@@ -68,47 +71,35 @@ final class ShardReplica: Sendable {
 
     /// Every search is answered from one snapshot. Where a face was deleted while the scans ran they are repeated, so
     /// that it takes nobody's place.
-    func search(
-        _ searches: [ShardSearch], on pool: ScanPool, _ call: ShardCall
-    ) async throws(ShardError) -> [ShardSearchAnswer] {
+    func search(_ searches: [ShardSearch], _ call: ShardCall) async throws(ShardError) -> [ShardSearchAnswer] {
         for search in searches { try requireDimension(search.query) }
         while true {
-            let view = try view(call)
+            _ = try view(call)
             var answers: [ShardSearchAnswer] = []
-            for search in searches {
-                guard let answer = try await answer(search, from: view, on: pool, call) else { break }
+            for hits in try await scanner.hits(of: searches, until: call.deadline) {
+                guard let answer = try answer(hits, call) else { break }
                 answers.append(answer)
             }
             if answers.count == searches.count { return answers }
         }
     }
 
-    /// Nil when one of the best faces was deleted meanwhile.
-    private func answer(
-        _ search: ShardSearch, from view: PublishedReplica.View, on pool: ScanPool, _ call: ShardCall
-    ) async throws(ShardError) -> ShardSearchAnswer? {
-        let selection = BucketSelection(search.buckets, of: view.tree.tree)
-        var answer = ShardSearchAnswer(
-            candidates: [], facesScored: 0, buckets: selection.buckets, lsn: view.lsn, tree: view.tree.index)
-        guard selection.buckets > 0 else { return answer }
-        let scan = ReplicaScan(snapshot: view.snapshot, searches: [search], writtenUnder: selection.writtenUnder)
-        switch await scan.run(on: pool, until: call.deadline) {
-        case .done: break
-        case .full: throw .busy(descriptor.shard, reason: "too many searches wait for a scan thread")
-        case .abandoned: throw .deadlineExceeded(descriptor.shard)
-        }
-        let (bests, scored) = try reading { () throws(SegmentError) in try scan.outcome() }
-        let best = bests[0]
-        let rows = try read { () throws(ReplicaError) in try state.lookup(best.map(\.match.face)) }
-        guard rows.count == best.count else { return nil }
+    /// With the candidates' records; nil when one of the best faces was deleted meanwhile.
+    private func answer(_ hits: ScanHits, _ call: ShardCall) throws(ShardError) -> ShardSearchAnswer? {
+        let view = hits.view
+        guard call.roots.sorted() == view.roots else { throw .wrongOwner(descriptor.shard, owned: view.roots) }
+        let rows = try read { () throws(ReplicaError) in try state.lookup(hits.best.map(\.match.face)) }
+        guard rows.count == hits.best.count else { return nil }
         let names = Dictionary(uniqueKeysWithValues: rows.map { ($0.id, $0.externalImageID) })
-        for hit in best {
+        var candidates: [ShardCandidate] = []
+        for hit in hits.best {
             let record = try reading { () throws(SegmentError) in try view.snapshot.record(at: hit.locator) }
             let face = StoredFace(id: hit.match.face, externalImageID: names[hit.match.face] ?? nil, record: record)
-            answer.candidates.append(ShardCandidate(score: hit.match.score, face: face))
+            candidates.append(ShardCandidate(score: hit.match.score, face: face))
         }
-        answer.facesScored = scored
-        return answer
+        return ShardSearchAnswer(
+            candidates: candidates, facesScored: hits.scored, buckets: hits.buckets, lsn: view.lsn,
+            tree: view.tree.index)
     }
 
     func faces(_ ids: [FaceID], _ call: ShardCall) throws(ShardError) -> [StoredFace] {
