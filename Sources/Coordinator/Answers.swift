@@ -121,12 +121,18 @@ package struct SearchAnswer: Sendable {
 }
 
 /// How much of the collection stands behind an answer.
-package struct SearchCoverage: Hashable, Sendable {
+package struct SearchCoverage: Hashable, Sendable, CustomStringConvertible {
     package var shardsAnswered: Int
     package var shardsAsked: Int
     package var facesScored: Int
-    /// `SearchMode.exhaustive` until routed search exists.
-    package var mode: String
+    package var mode: SearchMode
+    /// What a routed search chose.
+    package var route: RouteCounts?
+
+    /// As `x-facet-coverage` has it.
+    package var description: String {
+        "shards=\(shardsAnswered)/\(shardsAsked) faces=\(facesScored) mode=\(mode.text(route))"
+    }
 }
 
 /// A vector a client brings.

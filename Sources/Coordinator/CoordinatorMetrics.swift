@@ -9,6 +9,11 @@ struct CoordinatorMetrics: Sendable {
     private let searches = Counter(label: "facet_searches_total", dimensions: [("outcome", "answered")])
     private let failures = Counter(label: "facet_searches_total", dimensions: [("outcome", "failed")])
     private let partial = Counter(label: "facet_searches_total", dimensions: [("outcome", "partial")])
+    private let directorySeconds = Metrics.Timer(label: "facet_bucket_directory_seconds")
+    private let modes = Dictionary(
+        uniqueKeysWithValues: ["exhaustive", "certain", "routed"].map { mode in
+            (mode, Counter(label: "facet_search_modes_total", dimensions: [("mode", mode)]))
+        })
     private let enrolments = Counter(label: "facet_faces_enrolled_total")
 
     func extraction(since start: ContinuousClock.Instant) {
@@ -17,6 +22,10 @@ struct CoordinatorMetrics: Sendable {
     func scan(since start: ContinuousClock.Instant) { scanSeconds.record(duration: start.duration(to: .now)) }
     func ledgerWait(since start: ContinuousClock.Instant) { ledgerSeconds.record(duration: start.duration(to: .now)) }
     func searchAnswered(whole: Bool) { (whole ? searches : partial).increment() }
+    func searched(_ mode: SearchMode) { modes[mode.word]?.increment() }
+    func directoryRead(since start: ContinuousClock.Instant) {
+        directorySeconds.record(duration: start.duration(to: .now))
+    }
     func searchFailed() { failures.increment() }
     /// A request that a shard did not answer, by the kind of reason.
     func shardMissing(_ reason: ShardError) {

@@ -88,6 +88,7 @@ extension FaceIndex {
         _ map: CollectionMap, revision: Revision, _ scope: CallScope
     ) async throws(CoordinatorError) -> Bool {
         cache.forget(map.collection)
+        directories.forget(map.collection)
         guard await drop(map, scope) else { return false }
         let outcome = try await commit([.delete(.map(map.collection), expecting: revision)])
         if case .committed = outcome { return true }

@@ -17,6 +17,7 @@ package final class FaceIndex: Sendable {
     let settings: CoordinatorSettings
     let now: @Sendable () -> Timestamp
     let cache = CollectionCache()
+    let directories = BucketDirectories()
     let log = Logger(label: "facet.coordinator")
     let measures = CoordinatorMetrics()
 

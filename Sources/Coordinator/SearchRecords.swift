@@ -2,14 +2,15 @@ import AuditLedger
 import ClusterModel
 import FaceModel
 import KeyHierarchy
-import VectorSearch
 
-/// What a client asked, whatever the probe was.
+/// What a client asked, whatever the probes were.
 struct SearchRequest: Sendable {
     var operation: String
-    var probeDigest: [UInt8]
+    /// Of each probe: each is a search of its own in the ledger.
+    var probeDigests: [[UInt8]]
     var limit: Int
     var threshold: SearchThreshold
+    var mode: SearchMode
 }
 
 /// The vector that is searched with.
@@ -40,32 +41,30 @@ struct AppliedThreshold: Sendable {
     }
 }
 
-/// What a search promises, as its answer and the ledger state it.
-enum SearchMode {
-    /// Every face is scored, or its planes show at so many standard errors that it lies below the worst candidate.
-    static let exhaustive = "exhaustive sigmas=\(Int(PlaneCode.sigmasDefault))"
-}
-
-/// The answers of a collection's shards, merged, without the probe itself.
+/// The answers of a collection's shards to one search, merged, without the probe itself.
 struct Scanned: Sendable {
     var probe: SearchProbe
     var candidates: [ShardCandidate]
     var coverage: SearchCoverage
     var missing: [MissingShard]
 
-    init(probe: SearchProbe, _ merge: SearchMerge, _ gathering: Gathering<SearchMerge>, limit: Int) {
+    init(
+        probe: SearchProbe, number: Int, of plan: SearchPlan, _ merge: SearchMerge, _ gathering: Gathering<BatchMerge>,
+        _ request: SearchRequest
+    ) {
         self.probe = probe
-        candidates = Array(merge.candidates.lazy.filter { $0.face.id != probe.excluding }.prefix(limit))
+        candidates = Array(merge.candidates.lazy.filter { $0.face.id != probe.excluding }.prefix(request.limit))
         coverage = SearchCoverage(
-            shardsAnswered: merge.shardsAnswered, shardsAsked: gathering.asked, facesScored: merge.facesScored,
-            mode: SearchMode.exhaustive)
+            shardsAnswered: merge.shardsAnswered,
+            shardsAsked: gathering.map.shards.count { plan.asks($0, for: number) }, facesScored: merge.facesScored,
+            mode: request.mode, route: plan.counts(of: number))
         missing = gathering.missing
     }
 }
 
 extension FaceIndex {
     func intent(
-        of request: SearchRequest, search: SearchID, _ handle: CollectionHandle, _ context: CallContext
+        of request: SearchRequest, probe: [UInt8], search: SearchID, _ handle: CollectionHandle, _ context: CallContext
     ) -> SearchIntent {
         let (similarity, cosine): (Double?, Float?) =
             switch request.threshold {
@@ -76,19 +75,19 @@ extension FaceIndex {
             search: search, time: now(), tenant: context.tenant, accessKey: context.accessKey,
             person: context.person, operation: request.operation, purpose: context.purpose.purpose,
             caseNumber: context.purpose.caseNumber, authority: context.purpose.authority,
-            source: context.purpose.source, probeDigest: request.probeDigest,
+            source: context.purpose.source, probeDigest: probe,
             collections: [handle.collection.name.text], modelVersion: handle.collection.modelVersion,
             modelDigest: handle.collection.modelName == model.name ? model.digest : [],
             similarityAsked: similarity, cosineAsked: cosine, maxCandidates: request.limit)
     }
 
     func result(
-        of scanned: Result<Scanned, CoordinatorError>, search: SearchID, _ applied: AppliedThreshold,
+        of scanned: Result<Scanned, CoordinatorError>, mode: SearchMode, search: SearchID, _ applied: AppliedThreshold,
         _ calibration: SimilarityCalibration?, _ handle: CollectionHandle, _ context: CallContext
     ) -> SearchResult {
         var result = SearchResult(
             search: search, time: now(), tenant: context.tenant, outcome: .answered, cosineApplied: applied.cosine,
-            similarityApplied: applied.similarity, mode: SearchMode.exhaustive, facesScored: 0,
+            similarityApplied: applied.similarity, mode: mode.text(nil), facesScored: 0,
             shardsAsked: handle.map.shards.count, shardsAnswered: 0, expectedStrangers: nil, candidates: [])
         switch scanned {
         case .failure(let error):
@@ -98,6 +97,7 @@ extension FaceIndex {
                 result.shardsAnswered = answered
             }
         case .success(let found):
+            result.mode = mode.text(found.coverage.route)
             result.facesScored = found.coverage.facesScored
             result.shardsAsked = found.coverage.shardsAsked
             result.shardsAnswered = found.coverage.shardsAnswered

@@ -32,7 +32,8 @@ package struct ModelDirectory: Sendable {
             path: path,
             description: FaceModelDescription(
                 name: manifest.name, version: manifest.version, dimension: manifest.embedder.dimension,
-                digest: Array(SHA256.hash(data: bytes)), calibration: manifest.calibration),
+                digest: Array(SHA256.hash(data: bytes)), calibration: manifest.calibration,
+                scatter: manifest.scatter),
             manifest: manifest)
     }
 

@@ -48,6 +48,7 @@ package struct ModelManifest: Hashable, Sendable {
     package var detector: Detector
     package var embedder: Embedder
     package var calibration: SimilarityCalibration?
+    package var scatter: MateScatter?
 
     private static let format = 1
 
@@ -62,6 +63,7 @@ package struct ModelManifest: Hashable, Sendable {
         detector = try Detector(top.section("detector"))
         embedder = try Embedder(top.section("embedder"))
         calibration = try top.optionalSection("calibration").map(Self.calibration)
+        scatter = try top.optionalSection("scatter").map(Self.scatter)
         try top.finish()
     }
 }
@@ -112,6 +114,16 @@ extension ModelManifest.Embedder {
 }
 
 extension ModelManifest {
+    private static func scatter(_ section: ManifestSection) throws(FaceExtractionError) -> MateScatter {
+        var section = section
+        _ = try section.text("method")
+        let scatter = MateScatter(
+            cosineMean: try section.number("cosineMean", in: 0...1),
+            cosineDeviation: try section.number("cosineDeviation", in: 0...1))
+        try section.finish()
+        return scatter
+    }
+
     private static func calibration(_ section: ManifestSection) throws(FaceExtractionError) -> SimilarityCalibration {
         var section = section
         _ = try section.text("method")

@@ -12,15 +12,29 @@ package struct FaceModelDescription: Hashable, Sendable {
     package var digest: [UInt8]
     /// Missing for a model nobody calibrated: then there is no similarity, only cosine.
     package var calibration: SimilarityCalibration?
+    /// Missing for a model nobody measured.
+    package var scatter: MateScatter?
 
     package init(
-        name: String, version: String, dimension: Int, digest: [UInt8], calibration: SimilarityCalibration?
+        name: String, version: String, dimension: Int, digest: [UInt8], calibration: SimilarityCalibration?,
+        scatter: MateScatter? = nil
     ) {
         self.name = name
         self.version = version
         self.dimension = dimension
         self.digest = digest
         self.calibration = calibration
+        self.scatter = scatter
+    }
+}
+
+/// How near two images of one person are to each other: mean and standard deviation of their cosine.
+package struct MateScatter: Hashable, Sendable {
+    package var cosineMean: Double
+    package var cosineDeviation: Double
+    package init(cosineMean: Double, cosineDeviation: Double) {
+        self.cosineMean = cosineMean
+        self.cosineDeviation = cosineDeviation
     }
 }
 

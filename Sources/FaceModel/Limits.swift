@@ -27,6 +27,9 @@ package enum Limits {
     package static let bucketsPerSearchMax = 65_536
     package static let bucketsPageMax = 2_048
     package static let sampleFacesMax = 2_048
+    /// What a coordinator waits for a collection's buckets, and again for its sample; and how many collections' it keeps.
+    package static let bucketsDeadlineSeconds = 5
+    package static let bucketDirectoriesMax = 64
     // Log.
     package static let recordPayloadBytesMax = 1 << 20
     package static let batchBytesMax = 1 << 20

@@ -62,9 +62,10 @@ package struct APIHandler: Sendable {
             request.body = try await body()
             try verify(request, claim: claim, secret: key.secret)
             caller = key.principal
-            let context = try context(
-                of: request, key.principal, HeaderFacts(request, claim: claim), id: id, started: started)
-            response = Self.response(try await run(request, target: target, key.principal, context))
+            let facts = HeaderFacts(request, claim: claim)
+            let context = try context(of: request, key.principal, facts, id: id, started: started)
+            let mode = try ModeMembers(facts)
+            response = Self.response(try await run(request, target: target, key.principal, context, mode))
         } catch {
             response = Self.response(error)
         }
@@ -119,14 +120,14 @@ package struct APIHandler: Sendable {
     }
 
     private func run(
-        _ request: SignedRequest, target: String, _ principal: Principal, _ context: CallContext
+        _ request: SignedRequest, target: String, _ principal: Principal, _ context: CallContext, _ mode: ModeMembers
     ) async throws(APIError) -> Answer {
         guard let operation = Operation.table[target] else { throw UnknownOperation.error(target) }
         if case .deny(let reason) = Authorization.decide(principal, operation.action) {
             throw APIError(.accessDenied, reason)
         }
         let fields = try RequestFields(body: request.body)
-        return try await operation.run(Call(index: index, region: region, context: context, fields: fields))
+        return try await operation.run(Call(index: index, region: region, context: context, mode: mode, fields: fields))
     }
 
     private func context(

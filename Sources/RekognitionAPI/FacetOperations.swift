@@ -7,6 +7,7 @@ extension Operation {
         Operation("FacetService.CreateCollection", .createCollection, createCollection),
         Operation("FacetService.IndexVectors", .indexFaces, indexVectors),
         Operation("FacetService.SearchByVector", .searchFaces, searchByVector),
+        Operation("FacetService.SearchByVectors", .searchFaces, searchByVectors),
         Operation("FacetService.GetSearchRecord", .readSearchRecord, getSearchRecord),
         Operation("FacetService.GetInclusionProof", .readSearchRecord, getInclusionProof),
         Operation("FacetService.GetStatus", .readStatus, getStatus),
@@ -63,22 +64,46 @@ extension Operation {
     private static func searchByVector(_ call: Call) async throws(APIError) -> Answer {
         let name = try call.collection()
         let vector: Embedding = try call.fields.required("Vector", try call.fields.vector("Vector"))
-        let limit = try call.maxFaces()
-        var threshold = try call.similarityThreshold()
-        if let cosine = try call.fields.number("CosineThreshold", in: -1...1) {
-            guard !call.fields.has("FaceMatchThreshold") else {
-                throw call.fields.invalid("CosineThreshold", "and FaceMatchThreshold must not both be given")
-            }
-            threshold = .cosine(Float(cosine))
-        }
-        let answer = try await call.index { [threshold] (index) throws(CoordinatorError) in
+        let (limit, threshold) = (try call.maxFaces(), try threshold(call))
+        let mode = try call.mode.asked(call.fields)
+        let answer = try await call.index { (index) throws(CoordinatorError) in
             try await index.searchFaces(
-                byVector: vector, limit: limit, threshold: threshold, collection: name, in: call.context)
+                byVector: vector, limit: limit, threshold: threshold, mode: mode, collection: name, in: call.context)
         }
         let json: JSONValue = [
             "FaceMatches": Shapes.matches(answer, withCosine: true), "FaceModelVersion": .text(answer.modelVersion),
         ]
         return Answer(json, search: answer)
+    }
+
+    /// Several vectors in one pass. Each is a search of its own, whose id is in the body.
+    private static func searchByVectors(_ call: Call) async throws(APIError) -> Answer {
+        let name = try call.collection()
+        let vectors: [Embedding] = try call.fields.required(
+            "Vectors", try call.fields.vectors("Vectors", count: 1...Limits.searchesPerRequestMax))
+        let (limit, threshold) = (try call.maxFaces(), try threshold(call))
+        guard limit * vectors.count <= Limits.candidatesPerRequestMax else {
+            throw call.fields.invalid(
+                "MaxFaces",
+                "must be at most \(Limits.candidatesPerRequestMax / vectors.count) for \(vectors.count) Vectors")
+        }
+        let mode = try call.mode.asked(call.fields)
+        let answers = try await call.index { (index) throws(CoordinatorError) in
+            try await index.searchFaces(
+                byVectors: vectors, limit: limit, threshold: threshold, mode: mode, collection: name, in: call.context)
+        }
+        return Answer([
+            "Searches": .list(answers.map(Shapes.search)), "FaceModelVersion": .text(answers[0].modelVersion),
+        ])
+    }
+
+    private static func threshold(_ call: Call) throws(APIError) -> SearchThreshold {
+        let similarity = try call.similarityThreshold()
+        guard let cosine = try call.fields.number("CosineThreshold", in: -1...1) else { return similarity }
+        guard !call.fields.has("FaceMatchThreshold") else {
+            throw call.fields.invalid("CosineThreshold", "and FaceMatchThreshold must not both be given")
+        }
+        return .cosine(Float(cosine))
     }
 
     private static func getSearchRecord(_ call: Call) async throws(APIError) -> Answer {

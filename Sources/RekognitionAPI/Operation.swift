@@ -28,6 +28,7 @@ struct Call: Sendable {
     var index: FaceIndex
     var region: String
     var context: CallContext
+    var mode: ModeMembers
     var fields: RequestFields
 
     /// Runs a call of the index and translates its error.
@@ -103,12 +104,8 @@ struct Answer: Sendable {
 
     /// What every search says beside its candidates.
     init(_ json: JSONValue, search: SearchAnswer) {
-        let coverage = search.coverage
         var headers = [
-            "x-facet-search-id": search.search.description,
-            "x-facet-coverage":
-                "shards=\(coverage.shardsAnswered)/\(coverage.shardsAsked) faces=\(coverage.facesScored) "
-                + "mode=\(coverage.mode)",
+            "x-facet-search-id": search.search.description, "x-facet-coverage": search.coverage.description,
         ]
         if let strangers = search.expectedStrangers { headers["x-facet-expected-strangers"] = "\(strangers)" }
         self.init(json, headers: headers)

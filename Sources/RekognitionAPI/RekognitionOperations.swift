@@ -129,7 +129,8 @@ extension Operation {
         let (limit, threshold) = (try call.maxFaces(), try call.similarityThreshold())
         let answer = try await call.index { (index) throws(CoordinatorError) in
             try await index.searchFaces(
-                like: face, limit: limit, threshold: threshold, collection: name, in: call.context)
+                like: face, limit: limit, threshold: threshold, mode: call.mode.asked, collection: name,
+                in: call.context)
         }
         let json: JSONValue = [
             "SearchedFaceId": .text(face.description), "FaceMatches": Shapes.matches(answer, withCosine: false),
@@ -145,7 +146,8 @@ extension Operation {
         let image = try call.image()
         let answer = try await call.index { (index) throws(CoordinatorError) in
             try await index.searchFaces(
-                byImage: image, limit: limit, threshold: threshold, filter: filter, collection: name, in: call.context)
+                byImage: image, limit: limit, threshold: threshold, filter: filter, mode: call.mode.asked,
+                collection: name, in: call.context)
         }
         var json: Shapes.Object = [
             "FaceMatches": Shapes.matches(answer, withCosine: false), "FaceModelVersion": .text(answer.modelVersion),

@@ -140,6 +140,18 @@ struct RequestFields: Sendable {
     /// A vector: base64 of little-endian fp32, or a list of numbers.
     func vector(_ name: String) throws(APIError) -> Embedding? {
         guard let value = member(name) else { return nil }
+        return try vector(value, name)
+    }
+
+    /// The same, several.
+    func vectors(_ name: String, count: ClosedRange<Int>) throws(APIError) -> [Embedding]? {
+        guard let values = try list(name, count: count) else { return nil }
+        var vectors: [Embedding] = []
+        for (index, value) in values.enumerated() { vectors.append(try vector(value, "\(name)[\(index)]")) }
+        return vectors
+    }
+
+    private func vector(_ value: JSONValue, _ name: String) throws(APIError) -> Embedding {
         if case .list(let list) = value {
             var values: [Float] = []
             values.reserveCapacity(list.count)

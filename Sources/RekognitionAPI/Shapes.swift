@@ -54,6 +54,16 @@ enum Shapes {
             })
     }
 
+    /// One search of a batch: what a search alone says in headers stands beside its candidates.
+    static func search(_ answer: SearchAnswer) -> JSONValue {
+        var object: Object = [
+            "SearchId": .text(answer.search.description), "FaceMatches": matches(answer, withCosine: true),
+            "Coverage": .text(answer.coverage.description),
+        ]
+        object["ExpectedStrangers"] = answer.expectedStrangers.map { .number($0) }
+        return .object(object)
+    }
+
     static func percent(_ value: Float) -> JSONValue { .number(rounded(min(max(Double(value), 0), 100), 100_000)) }
     private static func ratio(_ value: Float) -> JSONValue { .number(rounded(Double(value), 10_000_000)) }
     private static func degrees(_ value: Float) -> JSONValue {

@@ -11,6 +11,9 @@ struct SearchCommand: AsyncParsableCommand {
     @Option(name: .customLong("case"), help: "The case the search belongs to.") var caseNumber: String
     @Option(help: "Least similarity of a candidate, 0 to 100.") var threshold: Double = 80
     @Option(help: "Most candidates to list, 1 to 4096.") var max = 10
+    @Option(help: "How to search: exhaustive, certain or routed (docs/api.md).") var mode: String?
+    @Option(help: "Of a routed search: how often the best mate must be among what is compared, 0.5 to 0.999.")
+    var coverage: Double?
     @OptionGroup var server: ServerOptions
     @OptionGroup var output: OutputOptions
 
@@ -18,13 +21,16 @@ struct SearchCommand: AsyncParsableCommand {
         guard let image = FileManager.default.contents(atPath: photo) else {
             throw Failure(text: "the photo \(photo) cannot be read")
         }
+        var headers = ["x-facet-purpose": purpose, "x-facet-case": caseNumber]
+        headers["x-facet-search-mode"] = mode
+        headers["x-facet-target-coverage"] = coverage.map { "\($0)" }
         let reply = try await server.connect().call(
             "RekognitionService.SearchFacesByImage",
             [
                 "CollectionId": collection, "Image": ["Bytes": image.base64EncodedString()], "MaxFaces": max,
                 "FaceMatchThreshold": threshold,
             ],
-            headers: ["x-facet-purpose": purpose, "x-facet-case": caseNumber])
+            headers: headers)
         let search = reply.headers["x-facet-search-id"] ?? ""
         let strangers = reply.headers["x-facet-expected-strangers"].flatMap(Double.init)
         if output.json {

@@ -1,3 +1,4 @@
+import FaceModel
 import Foundation
 import Testing
 
@@ -35,6 +36,7 @@ private func refusal(_ data: Data) -> String? {
         #expect(manifest.embedder.dimension == 128)
         #expect(manifest.calibration?.points.map(\.similarity) == [80, 90, 95, 99])
         #expect(manifest.calibration?.points.map(\.extrapolated) == [false, false, false, true])
+        #expect(manifest.scatter == MateScatter(cosineMean: 0.669, cosineDeviation: 0.112))
     }
 
     @Test func errorsNameFileAndKey() throws {
@@ -46,7 +48,9 @@ private func refusal(_ data: Data) -> String? {
             (["embedder", "dimension"], 3, "embedder.dimension"), (["embedder", "mean"], [1, 2], "embedder.mean"),
             (["embedder", "colourOrder"], "CMYK", "embedder.colourOrder"),
             (["embedder", "template"], [[1, 2]], "embedder.template"), (["embedder", "typo"], 1, "embedder.typo"),
-            (["calibration", "points"], [], "calibration.points"),
+            (["scatter", "cosineMean"], 1.5, "scatter.cosineMean"),
+            (["scatter", "cosineDeviation"], nil, "scatter.cosineDeviation"),
+            (["scatter", "typo"], 1, "scatter.typo"), (["calibration", "points"], [], "calibration.points"),
             (["calibration", "points"], [["similarity": 80]], "calibration.points[0].cosineInterval"),
         ]
         for wrong in cases {
@@ -56,6 +60,7 @@ private func refusal(_ data: Data) -> String? {
     }
 
     @Test func aModelWithoutCalibrationIsAModel() throws {
+        #expect(try ModelManifest(json: manifest(["scatter"], nil), path: "m.json").scatter == nil)
         #expect(try ModelManifest(json: manifest(["calibration"], nil), path: "m.json").calibration == nil)
     }
 

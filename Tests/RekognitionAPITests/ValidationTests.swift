@@ -38,6 +38,32 @@ import Testing
         ("FacetService.IndexVectors", "Vectors[1].Vector", { ["Vectors": [["Vector": vector], [:]]] }),
         ("FacetService.IndexVectors", "Vector 1", { ["Vectors": [["Vector": vector], ["Vector": [1, 2, 3]]]] }),
         ("FacetService.SearchByVector", "CosineThreshold", { ["Vector": vector, "CosineThreshold": 1.5] }),
+        ("FacetService.SearchByVector", "SearchMode", { ["Vector": vector, "SearchMode": "fast"] }),
+        ("FacetService.SearchByVector", "SearchMode", { ["Vector": vector, "SearchMode": 1] }),
+        ("FacetService.SearchByVector", "TargetCoverage", { ["Vector": vector, "TargetCoverage": 0.9] }),
+        (
+            "FacetService.SearchByVector", "TargetCoverage",
+            { ["Vector": vector, "SearchMode": "certain", "TargetCoverage": 0.9] }
+        ),
+        (
+            "FacetService.SearchByVector", "TargetCoverage",
+            { ["Vector": vector, "SearchMode": "routed", "TargetCoverage": 1] }
+        ),
+        (
+            "FacetService.SearchByVector", "TargetCoverage",
+            { ["Vector": vector, "SearchMode": "routed", "TargetCoverage": 0.49] }
+        ),
+        ("FacetService.SearchByVectors", "Vectors", { [:] }),
+        ("FacetService.SearchByVectors", "Vectors", { ["Vectors": [Any]()] }),
+        ("FacetService.SearchByVectors", "Vectors", { ["Vectors": Array(repeating: vector, count: 65)] }),
+        ("FacetService.SearchByVectors", "Vectors[1]", { ["Vectors": [vector, "AAA"] as [Any]] }),
+        ("FacetService.SearchByVectors", "Vectors[1][2]", { ["Vectors": [vector, [1, 2, "3"] as [Any]] as [Any]] }),
+        ("FacetService.SearchByVectors", "Vector 1", { ["Vectors": [vector, [1, 2, 3]]] }),
+        (
+            "FacetService.SearchByVectors", "MaxFaces",
+            { ["Vectors": Array(repeating: vector, count: 64), "MaxFaces": 1_025] }
+        ),
+        ("FacetService.SearchByVectors", "CosineThreshold", { ["Vectors": [vector], "CosineThreshold": 2] }),
         ("FacetService.CreateCollection", "Dimension", { ["CollectionId": "n", "Dimension": 65, "Model": "m"] }),
         ("FacetService.GetSearchRecord", "SearchId", { ["SearchId": "x"] }),
     ]

@@ -15,7 +15,7 @@ package struct FakeExtractor: FaceExtractor {
                 .init(
                     similarity: 99, cosine: 0.525, cosineLow: 0.5, cosineHigh: 0.55, falseMatchRate: 1e-6,
                     extrapolated: true),
-            ]))
+            ]), scatter: MateScatter(cosineMean: 0.67, cosineDeviation: 0.11))
     }
 
     package static func image(_ faces: [(seed: Int, confidence: Float, size: Float)]) -> [UInt8] {

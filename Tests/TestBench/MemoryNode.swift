@@ -10,10 +10,15 @@ import VectorSearch
 package final class MemoryNode: ShardService {
     private struct Shard {
         var descriptor: ShardDescriptor
-        var faces: [FaceID: (face: StoredFace, vector: RotatedVector, key: [UInt8])] = [:]
+        var faces: [FaceID: (face: StoredFace, vector: RotatedVector, key: [UInt8], leaf: LeafID)] = [:]
         /// Deletions so far, by face key.
         var deletions: [[UInt8]: UInt32] = [:]
         var lsn: UInt64 = 0
+        var tree: BucketTree
+        /// Log position of the last split.
+        var lastSplit: UInt64 = 0
+
+        func leaf(of vector: RotatedVector) -> LeafID { tree.leaf(of: vector, below: tree.roots[0]) }
     }
     private struct State {
         var disk: [ShardID: Shard] = [:]
@@ -28,11 +33,36 @@ package final class MemoryNode: ShardService {
     package func loseFiles() { state.withLock { $0 = State() } }
     package var shardsOnDisk: Set<ShardID> { state.withLock { Set($0.disk.keys) } }
 
+    /// Splits buckets until none has more than `most` faces, or cannot be divided.
+    package func divideBuckets(largerThan most: Int) {
+        state.withLock { state in
+            for (id, var shard) in state.disk {
+                var open = shard.tree.leaves
+                while let leaf = open.popLast() {
+                    let vectors = shard.faces.values.filter { $0.leaf == leaf }
+                        .sorted { $0.face.id < $1.face.id }.map(\.vector)
+                    guard vectors.count > most, let centroids = BucketDivision.divide(vectors) else { continue }
+                    let children = shard.tree.nextChildren
+                    shard.tree.apply(BucketSplit(parent: leaf, children: children, centroids: centroids))
+                    shard.lsn += 1
+                    shard.lastSplit = shard.lsn
+                    for (id, face) in shard.faces where face.leaf == leaf {
+                        let home = shard.leaf(of: face.vector)
+                        shard.faces[id]?.leaf = home
+                    }
+                    open += [children.0, children.1]
+                }
+                state.disk[id] = shard
+            }
+        }
+    }
+
     package func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {
         let opened: Result<Void, ShardError> = state.withLock { state in
             if state.disk[descriptor.shard] == nil {
                 guard mode == .making else { return .failure(.damaged(descriptor.shard, reason: "files missing")) }
-                state.disk[descriptor.shard] = Shard(descriptor: descriptor)
+                state.disk[descriptor.shard] = Shard(
+                    descriptor: descriptor, tree: BucketTree(roots: descriptor.roots))
             }
             state.open.insert(descriptor.shard)
             return .success(())
@@ -55,7 +85,7 @@ package final class MemoryNode: ShardService {
                     idKey: idKey, vector: new.vector, externalImageID: new.externalImageID, modelVersion: model)
                 let id = FaceIdentity.faceID(idKey: idKey, faceKey: key, count: shard.deletions[key, default: 0])
                 let face = StoredFace(id: id, externalImageID: new.externalImageID, record: new.record)
-                if shard.faces[id] == nil { shard.faces[id] = (face, new.vector, key) }
+                if shard.faces[id] == nil { shard.faces[id] = (face, new.vector, key, shard.leaf(of: new.vector)) }
                 return id
             }
             shard.lsn += 1
@@ -85,8 +115,8 @@ package final class MemoryNode: ShardService {
     ) async throws(ShardError) -> [ShardSearchAnswer] {
         let shard = try with(call) { $0 }
         return searches.map { search in
-            let none = search.buckets.map { Set($0).isDisjoint(with: shard.descriptor.roots) } ?? false
-            let faces = none ? [] : Array(shard.faces.values)
+            let leaves = search.buckets.map { shard.tree.expand($0) } ?? Set(shard.tree.leaves)
+            let faces = shard.faces.values.filter { leaves.contains($0.leaf) }
             let query = PreparedQuery(search.query, sigmas: search.sigmas)
             let candidates = faces.map { ShardCandidate(score: exactScore(query, $0.vector), face: $0.face) }
                 .filter { $0.score >= search.minScore }
@@ -94,16 +124,19 @@ package final class MemoryNode: ShardService {
                     Match.precedes(Match(face: $0.face.id, score: $0.score), Match(face: $1.face.id, score: $1.score))
                 }
             return ShardSearchAnswer(
-                candidates: Array(candidates.prefix(search.limit)), facesScored: faces.count,
-                buckets: none ? 0 : shard.descriptor.roots.count, lsn: LogIndex(shard.lsn), tree: .zero)
+                candidates: Array(candidates.prefix(search.limit)), facesScored: faces.count, buckets: leaves.count,
+                lsn: LogIndex(shard.lsn), tree: LogIndex(shard.lastSplit))
         }
     }
 
     package func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage {
         try with(call) { shard in
-            let rest = shard.descriptor.roots.sorted().filter { root in after.map { root > $0 } ?? true }
-            let buckets = rest.prefix(limit).map { Bucket(leaf: $0, faces: shard.faces.count, centroid: nil) }
-            return BucketPage(tree: .zero, buckets: buckets, more: rest.count > limit)
+            let faces = Dictionary(grouping: shard.faces.values) { $0.leaf }
+            let rest = shard.tree.leaves.filter { leaf in after.map { leaf > $0 } ?? true }
+            let buckets = rest.prefix(limit).map {
+                Bucket(leaf: $0, faces: faces[$0]?.count ?? 0, centroid: shard.tree.centroid(of: $0))
+            }
+            return BucketPage(tree: LogIndex(shard.lastSplit), buckets: buckets, more: rest.count > limit)
         }
     }
 
@@ -115,7 +148,7 @@ package final class MemoryNode: ShardService {
             }
             return chosen.sorted { $0.face.id < $1.face.id }.prefix(request.limit).map { stored in
                 SampledFace(
-                    id: stored.face.id, vector: stored.vector, bucket: shard.descriptor.roots[0],
+                    id: stored.face.id, vector: stored.vector, bucket: stored.leaf,
                     externalImageID: stored.face.externalImageID, imageID: stored.face.record.imageID)
             }
         }

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Cosine at given false-match rates, with 95 % intervals, from embeddings of known people.
+"""Cosine at given false-match rates, with 95 % intervals, and the scatter of mates, from embeddings of known people.
 
 Pairs are of different people, the first image of each. The interval is a bootstrap over people, not over pairs:
 pairs that share a person are not independent, and an interval over pairs would be far too narrow.
+
+Mates are all pairs of images of one person; every person with two images or more counts the same, however many.
 
 Usage: calibrate.py EMBEDDINGS.npz   (arrays `embeddings`, unit vectors in rows, and `labels`)
 """
@@ -39,7 +41,19 @@ def main() -> int:
     for index, rate in enumerate(RATES):
         seen = int(rate * pairs)
         print(f"rate {rate:.0e}: cosine {rows[0][index]:.3f} [{low[index]:.3f}, {high[index]:.3f}], {seen} pairs above")
+    mates(data["embeddings"].astype(numpy.float64), data["labels"])
     return 0
+
+
+def mates(vectors, labels):
+    """Mean and standard deviation of the cosine of two images of one person."""
+    cosines = [vectors[labels == person] for person in numpy.unique(labels)]
+    cosines = [(own @ own.T)[numpy.triu_indices(len(own), k=1)] for own in cosines if len(own) > 1]
+    weights = numpy.concatenate([numpy.full(len(own), 1 / len(own)) for own in cosines])
+    cosine = numpy.concatenate(cosines)
+    mean = numpy.average(cosine, weights=weights)
+    deviation = numpy.sqrt(numpy.average((cosine - mean) ** 2, weights=weights))
+    print(f"mates: {len(cosines)} people, {len(cosine)} pairs, cosine {mean:.3f} +- {deviation:.3f}")
 
 
 def tail(vectors):
