@@ -1,6 +1,6 @@
+import CAllocationCount
 import FaceModel
 import Foundation
-import Glibc
 import SegmentStore
 import VectorSearch
 
@@ -25,8 +25,8 @@ enum StoreSection {
         _ store: BenchStore, _ faces: BenchCollection, _ settings: Settings, _ bars: Bars
     ) throws {
         store.close()
-        // What writing freed goes back first, so that it does not hide what opening takes.
-        malloc_trim(0)
+        // What writing freed would hide what opening takes.
+        facet_give_back_freed()
         let before = Memory.now
         let start = ContinuousClock.now
         let opened = try store.reopened()
@@ -40,7 +40,7 @@ enum StoreSection {
             "restart to first answer, \(faces.count) x \(faces.dimension), scaled to 10 M", bar: "<= 15 s",
             figure: "\(scaled.one) s", reached: scaled <= 15)
         try answers(searching, faces, settings, bars)
-        malloc_trim(0)
+        facet_give_back_freed()
         let counted = Double(store.snapshot(of: opened).residentBytes) / Double(faces.count)
         say("by the engine's own account \(counted.one) B a face are resident")
         memory(Memory.now.less(before), faces, bars)
