@@ -8,7 +8,7 @@ import Testing
     private static let operationsOfAWorld = 250
     private static let environment = ProcessInfo.processInfo.environment
     /// `FACET_ENGINE_OPS` sets how many operations, for a soak; `FACET_ENGINE_SEED` the first seed.
-    private static let operations = environment["FACET_ENGINE_OPS"].flatMap { Int($0) } ?? 10_000
+    private static let operations = environment["FACET_ENGINE_OPS"].flatMap { Int($0) } ?? 8_500
     private static let firstSeed = environment["FACET_ENGINE_SEED"].flatMap { UInt64($0) } ?? 1
 
     @Test func everyAnswerIsTheModels() async throws {
