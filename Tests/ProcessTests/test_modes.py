@@ -182,7 +182,7 @@ def test_rekognitions_searches_take_the_header(module_server: Server, collection
     routed = module_server.client("test", "1")
     routed.meta.events.register(
         "before-sign.rekognition",
-        lambda request, **_: request.headers.update({"x-facet-search-mode": "routed"}),
+        lambda request, **_: request.headers.add_header("x-facet-search-mode", "routed"),
     )
     found = routed.search_faces_by_image(CollectionId=collection, Image={"Bytes": photo("obama2.jpg")})
     assert [match["Face"]["FaceId"] for match in found["FaceMatches"]] == [face]
