@@ -21,6 +21,8 @@ final class EtcdWatch: Sendable {
         /// A line has come over the connection in use.
         var heard = false
         var failures = 0
+        /// Endpoints asked since one was last heard, or since each had its turn.
+        var tried: Set<String> = []
     }
 
     private let etcd: EtcdControlPlane
@@ -37,7 +39,7 @@ final class EtcdWatch: Sendable {
 
     func run() async {
         while !Task.isCancelled {
-            guard let address = etcd.client.candidates().first else { break }
+            guard let address = nextEndpoint() else { break }
             switch await connection(to: address) {
             case .failed(let failure):
                 if Task.isCancelled { break }
@@ -50,6 +52,18 @@ final class EtcdWatch: Sendable {
             }
         }
         stream.finish(nil)
+    }
+
+    /// The first candidate that had no turn yet. Avoidance alone would not do: it may end before the pause between
+    /// connections does, and a broken endpoint that is configured first would be asked for ever.
+    private func nextEndpoint() -> String? {
+        let candidates = etcd.client.candidates()
+        return progress.withLock { progress in
+            if progress.tried.isSuperset(of: candidates) { progress.tried = [] }
+            let next = candidates.first { !progress.tried.contains($0) }
+            if let next { progress.tried.insert(next) }
+            return next
+        }
     }
 
     /// Listens on one connection and compares with the store beside it, until either has a reason to stop.
@@ -107,6 +121,7 @@ final class EtcdWatch: Sendable {
         let changes = try changes(result.events ?? [])
         let open = progress.withLock { progress in
             progress.heard = true
+            progress.tried = [address]
             return changes.filter { $0.revision > progress.seen }.allSatisfy { change in
                 progress.seen = change.revision
                 return stream.yield(change)

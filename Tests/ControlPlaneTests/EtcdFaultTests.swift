@@ -219,7 +219,10 @@ import Testing
         let server = try await StrangeServer { _ in
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"re\n\r\n3\r\n{}\n\r\n0\r\n\r\n"
         }
-        let store = try EtcdControlPlane(StoreKind.configuration(of: [server.endpoint, etcd.endpoint]))
+        var configuration = StoreKind.configuration(of: [server.endpoint, etcd.endpoint])
+        // Over before the pause between two connections is.
+        (configuration.avoidance, configuration.avoidanceMax) = (.microseconds(1), .microseconds(1))
+        let store = try EtcdControlPlane(configuration)
         try await FollowedRegisters.following(store, after: .absent) { followed in
             let last = try await eventuallyPut(store, try Samples.tenant(1))
             try await eventually { followed.now.revision >= last || followed.now.ended != nil }

@@ -46,7 +46,10 @@ final class EtcdProcess: Sendable {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     }
 
-    deinit { try? stop(keep: false) }
+    deinit {
+        try? kill()
+        try? FileManager.default.removeItem(atPath: folder)
+    }
 
     func start() throws {
         let process = Process()
@@ -64,11 +67,9 @@ final class EtcdProcess: Sendable {
     }
 
     /// As `kill -9`; what was acknowledged is kept.
-    func kill() throws { try stop(keep: true) }
-
-    private func stop(keep: Bool) throws {
+    func kill() throws {
         guard let (process, input) = running.withLock({ $0.take() }) else { return }
-        if keep { try input.fileHandleForWriting.write(contentsOf: Data("keep\n".utf8)) }
+        try input.fileHandleForWriting.write(contentsOf: Data("keep\n".utf8))
         try input.fileHandleForWriting.close()
         process.waitUntilExit()
     }
