@@ -54,7 +54,7 @@ package protocol FileSystem: Sendable {
     func space(at path: String) throws(FileError) -> DiskCapacity
 }
 
-/// Bytes of the disk under a path, as an unprivileged process may use them.
+/// Bytes of the disk under a path that unprivileged processes use or may use.
 package struct DiskCapacity: Hashable, Sendable {
     package var total: Int
     package var free: Int
@@ -63,7 +63,4 @@ package struct DiskCapacity: Hashable, Sendable {
         self.total = total
         self.free = free
     }
-
-    /// Share in use, 0...1.
-    package var used: Double { total == 0 ? 1 : 1 - Double(free) / Double(total) }
 }

@@ -80,7 +80,9 @@ package struct POSIXFileSystem: FileSystem {
         var info = statvfs()
         guard statvfs(path, &info) == 0 else { throw FileError(path: path, operation: "statvfs", code: errno) }
         let unit = Int(info.f_frsize)
-        return DiskCapacity(total: Int(info.f_blocks) * unit, free: Int(info.f_bavail) * unit)
+        // Blocks kept back for root (free but not available) count neither as free nor as used, as in df.
+        let (used, available) = (Int(info.f_blocks) - Int(info.f_bfree), Int(info.f_bavail))
+        return DiskCapacity(total: (used + available) * unit, free: available * unit)
     }
 
     private static func parent(of path: String) -> String {
