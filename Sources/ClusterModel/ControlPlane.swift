@@ -8,6 +8,11 @@ package enum RegisterKey: Hashable, Sendable {
     case collection(TenantID, CollectionName)
     case map(CollectionUID)
     case node(NodeID)
+    case incarnation(NodeID)
+    case live(NodeID)
+    case replica(ShardID, ReplicaID)
+    case shard(ShardID)
+    case controller
 
     package var path: String {
         switch self {
@@ -17,6 +22,11 @@ package enum RegisterKey: Hashable, Sendable {
         case .collection(let tenant, let name): "collection/\(tenant)/\(name)"
         case .map(let uid): "map/\(uid)"
         case .node(let node): "nodes/\(node)"
+        case .incarnation(let node): "incarnation/\(node)"
+        case .live(let node): "live/\(node)"
+        case .replica(let shard, let replica): "replica/\(shard)/\(replica)"
+        case .shard(let shard): "shard/\(shard)"
+        case .controller: "controller"
         }
     }
 }
@@ -29,6 +39,10 @@ package enum RegisterFamily: Hashable, Sendable {
     case allCollections
     case maps
     case nodes
+    case live
+    case replicas(ShardID)
+    case allReplicas
+    case shards
 
     package var prefix: String {
         switch self {
@@ -38,6 +52,10 @@ package enum RegisterFamily: Hashable, Sendable {
         case .allCollections: "collection/"
         case .maps: "map/"
         case .nodes: "nodes/"
+        case .live: "live/"
+        case .replicas(let shard): "replica/\(shard)/"
+        case .allReplicas: "replica/"
+        case .shards: "shard/"
         }
     }
 }
@@ -49,6 +67,11 @@ package enum RegisterValue: Hashable, Sendable {
     case collection(CollectionRegister)
     case map(CollectionMap)
     case node(NodeRegister)
+    case incarnation(IncarnationRegister)
+    case live(LiveRegister)
+    case replica(ReplicaRegister)
+    case shard(ShardRegister)
+    case controller(ControllerRegister)
 
     package var key: RegisterKey {
         switch self {
@@ -58,6 +81,11 @@ package enum RegisterValue: Hashable, Sendable {
         case .collection(let value): .collection(value.tenant, value.name)
         case .map(let value): .map(value.collection)
         case .node(let value): .node(value.node)
+        case .incarnation(let value): .incarnation(value.node)
+        case .live(let value): .live(value.node)
+        case .replica(let value): .replica(value.shard, value.replica)
+        case .shard(let value): .shard(value.shard)
+        case .controller: .controller
         }
     }
 }
@@ -80,6 +108,15 @@ package struct Register: Hashable, Sendable {
     }
 }
 
+/// A promise to come back: what was put under it goes when it ends.
+package struct LeaseID: Hashable, Sendable {
+    /// Seconds that a lease may last without being renewed.
+    package static let seconds: ClosedRange<Int> = 1...3_600
+
+    package let value: Int64
+    package init(_ value: Int64) { self.value = value }
+}
+
 /// Writes that happen together or not at all, each only where the register is still at the revision named.
 package struct RegisterTransaction: Sendable {
     package enum Change: Sendable {
@@ -89,13 +126,20 @@ package struct RegisterTransaction: Sendable {
     /// What one transaction may change; etcd takes 128 operations, one of which is the store's own.
     package static let changesMax = 127
     package var changes: [Change]
-    package init(_ changes: [Change]) { self.changes = changes }
+    /// What is put goes when this lease ends; without one it stays, also where it was under a lease before.
+    package var lease: LeaseID?
+    package init(_ changes: [Change], under lease: LeaseID? = nil) {
+        self.changes = changes
+        self.lease = lease
+    }
 }
 
 package enum TransactionOutcome: Hashable, Sendable {
     case committed(Revision)
     /// Nothing was written: this register is not at the revision expected.
     case conflict(RegisterKey)
+    /// Nothing was written: the lease has ended.
+    case leaseEnded
 }
 
 package enum ControlPlaneError: Error, Hashable, Sendable {
@@ -157,6 +201,13 @@ package protocol ControlPlane: Sendable {
     func list(_ family: RegisterFamily) async throws(ControlPlaneError) -> [Register]
     /// At most `RegisterTransaction.changesMax` changes, each of another register.
     func commit(_ transaction: RegisterTransaction) async throws(ControlPlaneError) -> TransactionOutcome
+    /// A lease that ends when it was not renewed for that many of `LeaseID.seconds`. It says only that its holder was
+    /// there lately: a store may end it late, and a holder that does not know may still be at work.
+    func grantLease(seconds: Int) async throws(ControlPlaneError) -> LeaseID
+    /// False when it has ended.
+    func renew(_ lease: LeaseID) async throws(ControlPlaneError) -> Bool
+    /// Ends it now; one that has ended is no error.
+    func end(_ lease: LeaseID) async throws(ControlPlaneError)
     func snapshot() async throws(ControlPlaneError) -> RegisterSnapshot
     /// What is committed after `revision`, in order, without gaps, as it comes; survives short failures of the store.
     /// While the store can be asked, an element comes at least every few seconds, if only to say that nothing changed.

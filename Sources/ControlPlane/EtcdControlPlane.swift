@@ -61,6 +61,7 @@ package final class EtcdControlPlane: ControlPlane {
             if answered.afterUnsure, Self.isDone(transaction, found) { return .committed(Revision(revision.value)) }
             return .conflict(try moved(transaction, found))
         } catch {
+            guard error.kind != .leaseEnded else { return .leaseEnded }
             throw error.ofTransaction
         }
     }
@@ -75,7 +76,9 @@ package final class EtcdControlPlane: ControlPlane {
             request.failure.append(EtcdOperation(requestRange: EtcdRangeRequest(key: key)))
             switch change {
             case .put(let value, _):
-                let put = EtcdOperation.Put(key: key, value: Data(RegisterCodec.encode(value)))
+                let put = EtcdOperation.Put(
+                    key: key, value: Data(RegisterCodec.encode(value)),
+                    lease: transaction.lease.map { EtcdNumber($0.value) })
                 request.success.append(EtcdOperation(requestPut: put))
             case .delete:
                 request.success.append(EtcdOperation(requestDeleteRange: .init(key: key)))

@@ -14,6 +14,8 @@ struct EtcdFailure: Error {
         case refused
         /// The revision asked for is gone.
         case compacted
+        /// The lease named is not known any more; nothing was done.
+        case leaseEnded
     }
     var kind: Kind
     var reason: String
@@ -60,6 +62,10 @@ struct EtcdFailure: Error {
     init(_ refusal: EtcdRefusal) {
         let code = refusal.code ?? refusal.grpcCode ?? 2
         let done = ![3, 7, 8, 9, 11, 16].contains(code)
+        if code == 5, refusal.message.contains("lease not found") {
+            self.init(kind: .leaseEnded, reason: "the lease has ended", maybeDone: false)
+            return
+        }
         let compacted = code == 11 && refusal.message.contains("compacted")
         self.init(
             kind: compacted ? .compacted : done ? .endpoint : .refused, reason: String(refusal.message.prefix(200)),

@@ -61,6 +61,7 @@ struct EtcdOperation: Encodable {
     struct Put: Encodable {
         var key: Data
         var value: Data
+        var lease: EtcdNumber?
     }
     struct DeleteRange: Encodable {
         var key: Data

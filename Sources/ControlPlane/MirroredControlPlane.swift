@@ -84,9 +84,19 @@ package final class MirroredControlPlane: ControlPlane {
             // Memory may be what was wrong: who reads again and tries again must meet what is there now. If that
             // fails the conflict stands, and the change comes by itself.
             _ = try? await readFresh(key)
+        case .leaseEnded: break
         }
         return outcome
     }
+
+    package func grantLease(seconds: Int) async throws(ControlPlaneError) -> LeaseID {
+        try await store.grantLease(seconds: seconds)
+    }
+
+    package func renew(_ lease: LeaseID) async throws(ControlPlaneError) -> Bool { try await store.renew(lease) }
+
+    /// What was under it is gone here a moment later.
+    package func end(_ lease: LeaseID) async throws(ControlPlaneError) { try await store.end(lease) }
 
     package func snapshot() async throws(ControlPlaneError) -> RegisterSnapshot { try await store.snapshot() }
 

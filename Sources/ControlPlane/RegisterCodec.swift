@@ -27,6 +27,8 @@ package enum RegisterCodec {
             }
         case .node(let node):
             encode(node, into: &fields)
+        case .incarnation, .live, .replica, .shard, .controller:
+            encodeReplication(value, into: &fields)
         }
         return fields.bytes
     }
@@ -58,7 +60,9 @@ package enum RegisterCodec {
         case "collection": return .collection(try collection(fields))
         case "map": return .map(try map(fields))
         case "nodes": return .node(try node(fields))
-        default: throw .unreadable(path: path, reason: "no register of this kind is known to this version")
+        default:
+            if let value = try replicationValue(fields, path: path) { return value }
+            throw .unreadable(path: path, reason: "no register of this kind is known to this version")
         }
     }
 
@@ -113,11 +117,8 @@ package enum RegisterCodec {
             guard leaves.count == roots.count else { throw fields.unreadable("shards") }
             shards.append(.init(id: id, node: node, roots: leaves))
         }
-        guard let version = UInt64(exactly: try fields.get("version") as Int) else {
-            throw fields.unreadable("version")
-        }
         return CollectionMap(
-            collection: CollectionUID(try fields.bits("collection")), version: version,
+            collection: CollectionUID(try fields.bits("collection")), version: try fields.count("version"),
             made: fields.has("made") ? try fields.get("made") : false, shards: shards)
     }
 

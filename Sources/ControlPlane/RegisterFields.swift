@@ -60,6 +60,12 @@ struct RegisterFields {
         return [UInt8](value)
     }
 
+    /// 0 or more.
+    func count(_ name: String) throws(ControlPlaneError) -> UInt64 {
+        guard let value = UInt64(exactly: try get(name) as Int) else { throw unreadable(name) }
+        return value
+    }
+
     func time(_ name: String) throws(ControlPlaneError) -> Timestamp {
         Timestamp(milliseconds: Int64(try get(name) as Int))
     }

@@ -12,6 +12,7 @@ extension SQLiteControlPlane {
 
     package func snapshot() async throws(ControlPlaneError) -> RegisterSnapshot {
         do {
+            try await removeEnded()
             return try await database.read { database in
                 let rows = try Row.fetchAll(database, sql: "SELECT path, value, revision FROM register ORDER BY path")
                 let decoded = DecodedRegisters(rows.map { StoredRegister($0) })
@@ -38,7 +39,7 @@ extension SQLiteControlPlane {
         var seen = start
         var quiet = 0
         while !Task.isCancelled {
-            switch try? await database.read({ [seen] in try Self.step(after: seen, $0) }) {
+            switch try? await step(after: seen) {
             case .gap(let reason):
                 return stream.finish(.unavailable(reason: "\(path): \(reason)", outcomeUnknown: false))
             case .changes(let changes):
@@ -51,6 +52,11 @@ extension SQLiteControlPlane {
             guard (try? await Task.sleep(for: Self.pollInterval)) != nil else { break }
         }
         stream.finish(nil)
+    }
+
+    private func step(after seen: Revision) async throws -> Step {
+        try await removeEnded()
+        return try await database.read { try Self.step(after: seen, $0) }
     }
 
     private static func step(after seen: Revision, _ database: Database) throws -> Step {

@@ -1,4 +1,5 @@
 package import ClusterModel
+package import FaceModel
 import Foundation
 import GRDB
 
@@ -9,15 +10,24 @@ import GRDB
 package final class SQLiteControlPlane: ControlPlane {
     let database: DatabasePool
     let path: String
+    let now: @Sendable () -> Timestamp
 
-    package init(path: String) throws(ControlPlaneError) {
+    /// `now`, the system's clock unless a test has another, decides when leases end.
+    package init(
+        path: String, now: @escaping @Sendable () -> Timestamp = SQLiteControlPlane.systemTime
+    ) throws(ControlPlaneError) {
         self.path = path
+        self.now = now
         do {
             database = try DatabasePool(path: path, configuration: Self.configuration)
             try Self.migrator.migrate(database)
         } catch {
             throw Self.unavailable(error, path: path, outcomeUnknown: false)
         }
+    }
+
+    package static func systemTime() -> Timestamp {
+        Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
     }
 
     package func read(_ key: RegisterKey) async throws(ControlPlaneError) -> Register? {
@@ -39,7 +49,9 @@ package final class SQLiteControlPlane: ControlPlane {
     package func commit(_ transaction: RegisterTransaction) async throws(ControlPlaneError) -> TransactionOutcome {
         transaction.checkBounds()
         do {
-            return try await database.write { try Self.apply(transaction, to: $0) }
+            return try await database.write { [now] in
+                try Self.apply(transaction, to: $0, at: now().milliseconds)
+            }
         } catch {
             throw Self.unavailable(error, path: path, outcomeUnknown: false)
         }
@@ -49,6 +61,7 @@ package final class SQLiteControlPlane: ControlPlane {
         _ sql: String, _ arguments: [String]
     ) async throws(ControlPlaneError) -> [StoredRegister] {
         do {
+            try await removeEnded()
             return try await database.read { database in
                 try Row.fetchAll(database, sql: sql, arguments: StatementArguments(arguments)).map {
                     StoredRegister($0)
@@ -59,13 +72,17 @@ package final class SQLiteControlPlane: ControlPlane {
         }
     }
 
-    private static func apply(_ transaction: RegisterTransaction, to database: Database) throws -> TransactionOutcome {
+    private static func apply(
+        _ transaction: RegisterTransaction, to database: Database, at now: Int64
+    ) throws -> TransactionOutcome {
+        try removeEnded(database, now: now)
         for change in transaction.changes {
             let (key, expected) = change.target
             let found = try Int64.fetchOne(
                 database, sql: "SELECT revision FROM register WHERE path = ?", arguments: [key.path])
             guard (found ?? 0) == expected.value else { return .conflict(key) }
         }
+        if let lease = transaction.lease, try !isOpen(lease, in: database) { return .leaseEnded }
         try database.execute(sql: "UPDATE counter SET revision = revision + 1")
         guard let revision = try Int64.fetchOne(database, sql: "SELECT revision FROM counter") else {
             throw DatabaseError(message: "the revision counter is missing")
@@ -74,8 +91,10 @@ package final class SQLiteControlPlane: ControlPlane {
             switch change {
             case .put(let value, _):
                 try database.execute(
-                    sql: "INSERT OR REPLACE INTO register (path, value, revision) VALUES (?, ?, ?)",
-                    arguments: [value.key.path, Data(RegisterCodec.encode(value)), revision])
+                    sql: "INSERT OR REPLACE INTO register (path, value, revision, lease) VALUES (?, ?, ?, ?)",
+                    arguments: [
+                        value.key.path, Data(RegisterCodec.encode(value)), revision, transaction.lease?.value,
+                    ])
             case .delete(let key, _):
                 try database.execute(sql: "DELETE FROM register WHERE path = ?", arguments: [key.path])
             }
@@ -123,6 +142,7 @@ package final class SQLiteControlPlane: ControlPlane {
                     END;
                     """)
         }
+        registerLeaseMigration(in: &migrator)
         return migrator
     }
 

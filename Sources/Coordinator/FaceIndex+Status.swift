@@ -129,7 +129,7 @@ extension FaceIndex {
                 case .node(let node): found.nodes.append(node)
                 case .collection(let collection): found.collections.append(collection)
                 case .map(let map): found.maps[map.collection] = (map, register.revision)
-                case .cluster, .tenant, .accessKey: continue
+                default: continue
                 }
             }
         }

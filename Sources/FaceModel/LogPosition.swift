@@ -18,6 +18,15 @@ package struct Epoch: Hashable, Comparable, Sendable, CustomStringConvertible {
     package static func < (a: Epoch, b: Epoch) -> Bool { a.value < b.value }
 }
 
+/// The count of a node's starts: grows by one at each. What a node said in an earlier one no longer counts.
+package struct Incarnation: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package let value: UInt64
+    package init(_ value: UInt64) { self.value = value }
+    package var next: Incarnation { Incarnation(value + 1) }
+    package var description: String { "\(value)" }
+    package static func < (a: Incarnation, b: Incarnation) -> Bool { a.value < b.value }
+}
+
 /// The count of losses an operator has accepted for a shard; 0 unless `facectl shard recover` was used.
 package struct Generation: Hashable, Comparable, Sendable {
     package let value: UInt32

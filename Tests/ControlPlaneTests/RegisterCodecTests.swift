@@ -41,6 +41,11 @@ import Testing
             "shards":[{"id":"00000000-0000-0005-0000-000000000006","node":"A B","roots":[1]}]}
             """#, "shards"
         ),
+        ("incarnation/a", #"{"node":"a","incarnation":-1}"#, "incarnation"),
+        ("live/a", #"{"node":"a","incarnation":1,"suspect":["x"],"damaged":[]}"#, "suspect"),
+        (Self.shardPath, Self.shard(isr: [1, 1]), "isr"), (Self.shardPath, Self.shard(isr: [2, 1]), "isr"),
+        (Self.shardPath, Self.shard(isr: [2]), "primary"), (Self.shardPath, Self.shard(isr: []), "primary"),
+        (Self.shardPath, Self.shard(isr: [1, 3]), "learners"), (Self.shardPath, Self.shard(minimum: 0), "min_isr"),
     ]) func unreadableRegistersNameTheirPathAndField(_ path: String, _ json: String, _ field: String) {
         #expect {
             try RegisterCodec.decode(Array(json.utf8), path: path)
@@ -48,6 +53,18 @@ import Testing
             guard case .unreadable(path, let reason)? = error as? ControlPlaneError else { return false }
             return reason.contains(field)
         }
+    }
+
+    private static func bits(_ number: Int) -> String { Bits128(high: 0, low: UInt64(number)).text }
+    private static let shardPath = "shard/" + bits(9)
+
+    /// Its primary is 1, its learner 3.
+    private static func shard(isr: [Int] = [1, 2], minimum: Int = 2) -> String {
+        let members = isr.map { "\"\(bits($0))\"" }.joined(separator: ",")
+        return #"""
+            {"shard":"\#(bits(9))","generation":0,"epoch":1,"primary":"\#(bits(1))","isr":[\#(members)],
+            "learners":["\#(bits(3))"],"min_isr":\#(minimum)}
+            """#
     }
 
     @Test func everyTruncationAndFlippedByteIsAnErrorOrAValue() throws {

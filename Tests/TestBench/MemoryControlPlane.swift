@@ -6,12 +6,20 @@ package final class MemoryControlPlane: ControlPlane {
     private struct State {
         var registers: [String: Register] = [:]
         var revision: Int64 = 0
+        /// The paths under each lease that has not ended.
+        var leases: [LeaseID: Set<String>] = [:]
+        var leasesGranted: Int64 = 0
         var down: String?
         /// What reads show instead of the registers.
         var frozen: [String: Register]?
         /// Reads after which the freeze ends.
         var frozenReads = 0
         var reads = 0
+
+        mutating func move(_ path: String, under lease: LeaseID?) {
+            for other in leases.keys { leases[other]?.remove(path) }
+            if let lease { leases[lease]?.insert(path) }
+        }
     }
     private let state = Mutex(State())
 
@@ -49,17 +57,45 @@ package final class MemoryControlPlane: ControlPlane {
                     return .success(.conflict(key))
                 }
             }
+            if let lease = transaction.lease, state.leases[lease] == nil { return .success(.leaseEnded) }
             state.revision += 1
             for change in transaction.changes {
                 switch change {
                 case .put(let value, _):
                     state.registers[value.key.path] = Register(value: value, revision: Revision(state.revision))
-                case .delete(let key, _): state.registers[key.path] = nil
+                    state.move(value.key.path, under: transaction.lease)
+                case .delete(let key, _):
+                    state.registers[key.path] = nil
+                    state.move(key.path, under: nil)
                 }
             }
             return .success(.committed(Revision(state.revision)))
         }
         return try outcome.get()
+    }
+
+    /// Leases here end only by `end`.
+    package func grantLease(seconds: Int) async throws(ControlPlaneError) -> LeaseID {
+        _ = try shown(fresh: true)
+        return state.withLock { state in
+            state.leasesGranted += 1
+            state.leases[LeaseID(state.leasesGranted)] = []
+            return LeaseID(state.leasesGranted)
+        }
+    }
+
+    package func renew(_ lease: LeaseID) async throws(ControlPlaneError) -> Bool {
+        _ = try shown(fresh: true)
+        return state.withLock { $0.leases[lease] != nil }
+    }
+
+    package func end(_ lease: LeaseID) async throws(ControlPlaneError) {
+        _ = try shown(fresh: true)
+        state.withLock { state in
+            guard let paths = state.leases.removeValue(forKey: lease), !paths.isEmpty else { return }
+            state.revision += 1
+            for path in paths { state.registers[path] = nil }
+        }
     }
 
     package func snapshot() async throws(ControlPlaneError) -> RegisterSnapshot {

@@ -12,6 +12,8 @@ enum Samples {
             let key = try #require(AccessKeyID("FCTABCDEFGHIJKLMNOPQ"))
             let uid = CollectionUID(Bits128(high: 1, low: 2))
             let node = try #require(NodeID("node-1"))
+            let shard = ShardID(Bits128(high: .max, low: 1))
+            let replicas = (1...3).map { ReplicaID(Bits128(high: 0, low: $0)) }
             return [
                 .cluster(ClusterRegister(id: Bits128(high: 3, low: 4), formatVersion: 1, ledger: node)),
                 try tenant(1),
@@ -33,6 +35,20 @@ enum Samples {
                     NodeRegister(
                         node: node, address: NodeAddress(host: "::1", port: 65_535), zone: "ü 1",
                         capacityBytes: .max, started: time)),
+                .incarnation(IncarnationRegister(node: node, incarnation: Incarnation(3))),
+                .live(
+                    LiveRegister(
+                        node: node, incarnation: Incarnation(1 << 40), suspect: [replicas[0], replicas[2]], damaged: [])
+                ),
+                .replica(
+                    ReplicaRegister(
+                        shard: shard, replica: replicas[1], node: node, directory: Bits128(high: 7, low: 8),
+                        sealedKey: [1, 2])),
+                .shard(
+                    ShardRegister(
+                        shard: shard, generation: Generation(.max), epoch: Epoch(9), primary: replicas[1],
+                        inSync: [replicas[0], replicas[1]], learners: [replicas[2]], minInSync: 2)),
+                .controller(ControllerRegister(controller: Bits128(high: .max, low: .max), since: time)),
             ]
         }
     }

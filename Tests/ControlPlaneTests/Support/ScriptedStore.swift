@@ -49,6 +49,21 @@ final class ScriptedStore: ControlPlane {
         return try await store.commit(transaction)
     }
 
+    func grantLease(seconds: Int) async throws(ControlPlaneError) -> LeaseID {
+        try count()
+        return try await store.grantLease(seconds: seconds)
+    }
+
+    func renew(_ lease: LeaseID) async throws(ControlPlaneError) -> Bool {
+        try count()
+        return try await store.renew(lease)
+    }
+
+    func end(_ lease: LeaseID) async throws(ControlPlaneError) {
+        try count()
+        try await store.end(lease)
+    }
+
     func snapshot() async throws(ControlPlaneError) -> RegisterSnapshot {
         try count()
         return try await store.snapshot()

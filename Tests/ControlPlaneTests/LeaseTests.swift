@@ -1,0 +1,93 @@
+import ClusterModel
+import ControlPlane
+import FaceModel
+import Synchronization
+import Testing
+
+/// Leases of every implementation of the port. Some end by themselves here, which takes seconds.
+@Suite struct LeaseTests {
+    @Test(arguments: StoreKind.allCases) func whatALeaseHoldsGoesWhenNobodyRenewsIt(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let (held, kept) = (try Samples.tenant(1), try Samples.tenant(2))
+            let lease = try await store.grantLease(seconds: 1)
+            let start = try await store.put(kept)
+            try await FollowedRegisters.following(store, after: start) { followed in
+                let put = try await store.commit(RegisterTransaction([.put(held, expecting: .absent)], under: lease))
+                guard case .committed(let revision) = put else {
+                    Issue.record("\(put)")
+                    return
+                }
+                try await eventually { followed.now.registers[held.key.path] != nil }
+                try await eventually { followed.now.revision > revision && followed.now.registers.isEmpty }
+                try await eventually { try await store.read(held.key) == nil }
+                #expect(try await store.list(.tenants).map(\.value) == [kept])
+                #expect(try await store.snapshot().registers.map(\.value) == [kept])
+            }
+            #expect(try await store.renew(lease) == false)
+            let late = RegisterTransaction([.put(held, expecting: .absent)], under: lease)
+            #expect(try await store.commit(late) == .leaseEnded)
+            #expect(try await store.readFresh(held.key) == nil)
+            let wrong = RegisterTransaction([.put(kept, expecting: .absent)], under: lease)
+            #expect(try await store.commit(wrong) == .conflict(kept.key))
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases) func aLeaseThatIsRenewedHolds(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let held = try Samples.tenant(1)
+            let lease = try await store.grantLease(seconds: 2)
+            _ = try await store.commit(RegisterTransaction([.put(held, expecting: .absent)], under: lease))
+            for _ in 0..<20 {
+                #expect(try await store.renew(lease))
+                try await Task.sleep(for: .milliseconds(200))
+            }
+            #expect(try await store.readFresh(held.key) != nil)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases) func aLeaseEndsAtOnceWhenItsHolderSaysSo(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let (held, other) = (try Samples.tenant(1), try Samples.tenant(2))
+            let (lease, stays) = (try await store.grantLease(seconds: 600), try await store.grantLease(seconds: 600))
+            #expect(lease != stays)
+            _ = try await store.commit(RegisterTransaction([.put(held, expecting: .absent)], under: lease))
+            _ = try await store.commit(RegisterTransaction([.put(other, expecting: .absent)], under: stays))
+            try await store.end(lease)
+            try await store.end(lease)
+            #expect(try await store.readFresh(held.key) == nil)
+            #expect(try await store.readFresh(other.key) != nil)
+            #expect(try await store.put(held) > .absent)
+            #expect(try await store.renew(stays))
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases) func whatIsPutAgainWithoutALeaseStays(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let held = try Samples.tenant(1)
+            let lease = try await store.grantLease(seconds: 600)
+            let put = try await store.commit(RegisterTransaction([.put(held, expecting: .absent)], under: lease))
+            guard case .committed(let revision) = put else {
+                Issue.record("\(put)")
+                return
+            }
+            let last = try await store.put(held, expecting: revision)
+            try await store.end(lease)
+            #expect(try await store.readFresh(held.key)?.revision == last)
+        }
+    }
+
+    @Test func aClockThatIsSetBackEndsLeases() async throws {
+        try await StoreKind.withFile { path in
+            let clock = Mutex(Timestamp(milliseconds: 1_000_000))
+            let store = try SQLiteControlPlane(path: path) { clock.withLock { $0 } }
+            let lease = try await store.grantLease(seconds: 10)
+            let held = try Samples.tenant(1)
+            _ = try await store.commit(RegisterTransaction([.put(held, expecting: .absent)], under: lease))
+            clock.withLock { $0 = Timestamp(milliseconds: 1_009_999) }
+            #expect(try await store.read(held.key) != nil)
+            clock.withLock { $0 = Timestamp(milliseconds: 900_000) }
+            #expect(try await store.read(held.key) == nil)
+            #expect(try await store.renew(lease) == false)
+        }
+    }
+}
