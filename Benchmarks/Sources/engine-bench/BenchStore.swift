@@ -11,10 +11,12 @@ final class BenchStore {
     private var store: SegmentStore?
     private var written = LogIndex.zero
 
-    /// Whatever stood in `directory` is removed.
-    init(directory: String, dimension: Int) throws {
+    /// Whatever stood in `directory` is removed, unless it is to be opened.
+    init(directory: String, dimension: Int, opening: Bool = false) throws {
         self.directory = directory
-        if FileManager.default.fileExists(atPath: directory) { try FileManager.default.removeItem(atPath: directory) }
+        if !opening, FileManager.default.fileExists(atPath: directory) {
+            try FileManager.default.removeItem(atPath: directory)
+        }
         identity = SegmentIdentity(
             tenant: .embedded, collection: CollectionUID(Bits128(high: 1, low: 2)),
             shard: ShardID(Bits128(high: 0, low: 3)),

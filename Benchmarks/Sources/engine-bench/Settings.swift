@@ -15,6 +15,8 @@ struct Settings {
     var folder: String?
     /// Where segments are written.
     var directory = NSTemporaryDirectory() + "facet-engine-bench"
+    /// Streamed segments stay, and those of a run before that was as large are searched instead of made again.
+    var keep = false
     var thresholds = "Benchmarks/thresholds.json"
     /// Nil: what `make bench-engine` measures.
     var only: [Section]?
@@ -33,7 +35,7 @@ struct Settings {
     static let usage = """
         engine-bench [--set hard|soft] [--dimensions 512,128] [--faces 1000000] [--probes 1000] [--timed 100]
                      [--threads 2] [--directory FOLDER] [--thresholds FILE] [--only SECTION,...]
-                     [--vectors FOLDER] [--write FOLDER]
+                     [--vectors FOLDER] [--write FOLDER] [--keep yes|no]
         sections: \(Section.allCases.map(\.rawValue).joined(separator: ", "))
         """
 
@@ -60,6 +62,9 @@ struct Settings {
         case "--vectors": given = value
         case "--write": folder = value
         case "--directory": directory = value
+        case "--keep":
+            keep = value == "yes"
+            return keep || value == "no"
         case "--thresholds": thresholds = value
         case "--only":
             let names = value.split(separator: ",")

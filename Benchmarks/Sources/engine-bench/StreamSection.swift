@@ -22,16 +22,21 @@ enum StreamSection {
 
     private static func run(_ dimension: Int, _ settings: Settings, _ bars: Bars) throws {
         let directory = settings.directory + "/stream"
-        let store = try BenchStore(directory: directory, dimension: dimension)
-        defer { store.remove() }
-        try requireRoom(Int(Double(settings.faces * dimension) * diskBytesPerDimension), at: directory)
+        let complete = "\(directory)-\(settings.set.rawValue)-\(dimension)-\(settings.faces)"
+        let isThere = settings.keep && FileManager.default.fileExists(atPath: complete)
+        let store = try BenchStore(directory: directory, dimension: dimension, opening: isThere)
+        defer { if !settings.keep { store.remove() } }
         say("\n## \(settings.faces) x \(dimension), set \(settings.set.rawValue), streamed into segments")
-        let start = ContinuousClock.now
-        let probes = try fill(store, dimension, settings)
-        let bytes = Double(store.diskBytes)
-        let took = nanoseconds(since: start) / 1e9
-        say("made, rotated and written in \(took.one) s; \((bytes / Double(settings.faces)).one) B a face on disk")
-        try search(store, probes, dimension, settings, bars)
+        if isThere {
+            say(
+                "the segments of an earlier run, \((Double(store.diskBytes) / Double(settings.faces)).one) B a face on disk"
+            )
+        } else {
+            try requireRoom(Int(Double(settings.faces * dimension) * diskBytesPerDimension), at: directory)
+            try fill(store, dimension, settings)
+            if settings.keep { try Data().write(to: URL(fileURLWithPath: complete)) }
+        }
+        try search(store, try probes(dimension, settings), dimension, settings, bars)
     }
 
     private static func requireRoom(_ bytes: Int, at directory: String) throws {
@@ -42,28 +47,38 @@ enum StreamSection {
         }
     }
 
-    private static func fill(_ store: BenchStore, _ dimension: Int, _ settings: Settings) throws -> [RotatedVector] {
+    private static func fill(_ store: BenchStore, _ dimension: Int, _ settings: Settings) throws {
+        let start = ContinuousClock.now
         let generator = FaceGenerator(settings.set, dimension: dimension)
         let rotation = try BenchCollection.rotation(dimension)
-        let blocks = (settings.faces + FaceGenerator.blockRows - 1) / FaceGenerator.blockRows
+        let blocks = blocks(of: settings)
         let perSegment = rowsPerSegment / FaceGenerator.blockRows
-        let probesEvery = max(1, blocks / probes)
-        var chosen: [RotatedVector] = []
         for first in stride(from: 0, to: blocks, by: perSegment) {
             let count = min(perSegment, blocks - first)
-            let made = Results<(rows: [SegmentRow], probes: [RotatedVector])>(repeating: ([], []), count: count)
+            let made = Results<[SegmentRow]>(repeating: [], count: count)
             DispatchQueue.concurrentPerform(iterations: count) { at in
                 let number = first + at
-                let block = generator.block(number, probes: number.isMultiple(of: probesEvery) ? 1 : 0)
-                made[at] = (
-                    rows(block.rows, from: number * FaceGenerator.blockRows, rotation),
-                    BenchCollection.vectors(block.probes, rotation)
-                )
+                let block = generator.block(number, probes: 0)
+                made[at] = rows(block.rows, from: number * FaceGenerator.blockRows, rotation)
             }
-            try store.flush((0..<count).flatMap { made[$0].rows })
-            chosen += (0..<count).flatMap { made[$0].probes }
+            try store.flush((0..<count).flatMap { made[$0] })
         }
-        return Array(chosen.prefix(probes))
+        let (took, bytes) = (nanoseconds(since: start) / 1e9, Double(store.diskBytes))
+        say("made, rotated and written in \(took.one) s; \((bytes / Double(settings.faces)).one) B a face on disk")
+    }
+
+    private static func blocks(of settings: Settings) -> Int {
+        (settings.faces + FaceGenerator.blockRows - 1) / FaceGenerator.blockRows
+    }
+
+    /// Fresh images of identities from all over the set.
+    private static func probes(_ dimension: Int, _ settings: Settings) throws -> [RotatedVector] {
+        let generator = FaceGenerator(settings.set, dimension: dimension)
+        let rotation = try BenchCollection.rotation(dimension)
+        let blocks = blocks(of: settings)
+        return stride(from: 0, to: blocks, by: max(1, blocks / probes)).prefix(probes).flatMap {
+            BenchCollection.vectors(generator.block($0, probes: 1).probes, rotation)
+        }
     }
 
     private static func rows(_ flat: [Float], from first: Int, _ rotation: Rotation) -> [SegmentRow] {
