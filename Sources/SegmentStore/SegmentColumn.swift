@@ -10,8 +10,10 @@ struct ColumnKind: Hashable, Sendable {
     static let ids = ColumnKind(code: 1)
     static let vectors = ColumnKind(code: 5)
     static let records = ColumnKind(code: 6)
+    /// Zeros that fill the file up to where a column of planes may begin.
+    static let padding = ColumnKind(code: 9)
     /// The newest kind that is known.
-    static let newest = ColumnKind(code: 8)
+    static let newest = padding
 
     /// Columns of planes, by the part of a `PlaneBlock` that they hold.
     private static let planeColumns: [(code: UInt16, section: PlaneSection)] = [

@@ -18,6 +18,9 @@ package protocol FileHandle: AnyObject, Sendable {
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError)
     /// Says that these bytes will be read soon, so that a disk can begin: advice, which may be ignored.
     func willRead(_ count: Int, at offset: Int)
+    /// `bytes` of memory that show `parts` of a file which never changes; nil where the machine cannot. A part beyond the
+    /// file's end throws `truncated`.
+    func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping?
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError)
     /// `fdatasync`: contents and size are durable when it returns. After a failure the file must not be trusted.
     func synchronize() throws(FileError)
@@ -26,9 +29,13 @@ package protocol FileHandle: AnyObject, Sendable {
     func close()
 }
 
+/// For files that are in memory.
 extension FileHandle {
-    /// For files that are in memory.
     package func willRead(_ count: Int, at offset: Int) {}
+
+    package func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping? {
+        try FileMapping(copying: parts, of: self, bytes: bytes)
+    }
 }
 
 package enum FileOpenMode: Hashable, Sendable {

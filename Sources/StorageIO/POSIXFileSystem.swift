@@ -140,6 +140,10 @@ final class POSIXFile: FileHandle {
         _ = posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_WILLNEED)
     }
 
+    func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping? {
+        try FileMapping(mapping: parts, of: descriptor, fileBytes: try size(), bytes: bytes, path: path)
+    }
+
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
         var done = 0
         while done < bytes.count {
