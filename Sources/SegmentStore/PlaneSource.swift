@@ -82,7 +82,7 @@ struct PlaneSource {
             if section == .tiles {
                 try read(column, section, file, into: block)
             } else {
-                for place in column.blocks { try file.storedBytes(place) }
+                for place in column.blocks { try file.check(place) }
             }
         }
         return block

@@ -134,7 +134,7 @@ private struct SegmentReader {
                 throw .newerFormat(
                     path: file.path, found: Int(place.kind.code), supported: Int(ColumnKind.newest.code))
             }
-            for block in column.blocks { try file.storedBytes(block) }
+            for block in column.blocks { try file.check(block) }
         }
     }
 

@@ -102,8 +102,9 @@ package final class Segment: Sendable {
         return try result.get()
     }
 
-    /// Reads the vectors of `rows`, one after another.
-    func read(
+    /// Reads the vectors of `rows`, 64 at most, one after another. Throws `damaged` when a block that holds one fails its
+    /// checksum or does not decode.
+    package func read(
         _ rows: UnsafeBufferPointer<Int>, to floats: UnsafeMutablePointer<Float>
     ) throws(SegmentError) {
         try vectors.read(rows, from: file, to: floats)

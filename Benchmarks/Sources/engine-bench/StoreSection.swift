@@ -33,6 +33,7 @@ enum StoreSection {
         store.close()
         let expected = answers(faces)
         for mode in Mode.all { try open(store, mode, faces, expected, settings, bars) }
+        try fetch(store, faces)
         try compare(store, faces, settings)
     }
 
@@ -98,6 +99,25 @@ enum StoreSection {
         bars.add(
             "memory a face, resident, \(mode.name)", bar: "<= \(Int(mode.residentMax)) B", figure: "\(own.one) B",
             reached: own <= mode.residentMax)
+    }
+
+    /// Vectors as a search fetches them, rows far apart and in the page cache.
+    private static func fetch(_ store: BenchStore, _ faces: BenchCollection) throws {
+        let segment = store.snapshot(of: try store.reopened()).segments[0].segment
+        var bits = Bits(state: 5)
+        let rows = (0..<4_096).map { _ in Int(bits.next() % UInt64(segment.count)) }
+        let floats = UnsafeMutablePointer<Float>.allocate(capacity: ScanScratch.rowsPerRead * faces.dimension)
+        defer { floats.deallocate() }
+        let times = try [1, ScanScratch.rowsPerRead].map { together in
+            try Times.median(shares: rows.count) {
+                for start in stride(from: 0, to: rows.count, by: together) {
+                    try rows[start..<start + together].withUnsafeBufferPointer { try segment.read($0, to: floats) }
+                }
+            }
+        }
+        say(
+            "\na vector fetched from the page cache: \((times[0] / 1_000).two) us alone, \((times[1] / 1_000).two) us "
+                + "each of \(ScanScratch.rowsPerRead), processor time; load \(Machine.load)")
     }
 
     /// Both modes open, probes in turn: what else the machine does slows both.
