@@ -94,6 +94,7 @@ let package = Package(
         module("WriteAheadLog", ["FaceModel", "StorageIO"]),
         module("SegmentStore", ["FaceModel", "StorageIO", "VectorSearch"]),
         module("ClusterModel", ["FaceModel"]),
+        module("Replication", ["FaceModel"]),
         module("AuditLedger", ["FaceModel", crypto]),
         // Level 3
         module(
@@ -147,6 +148,15 @@ let package = Package(
                 "ShardEngine", "ControlPlane", "ClusterTransport", "ServiceConfiguration", arguments, httpClient,
             ]),
         // Tests
+        .target(
+            name: "SimulatedCluster", dependencies: ["FaceModel", "Replication"], path: "Tests/SimulatedCluster",
+            swiftSettings: settings),
+        .executableTarget(
+            name: "simulate", dependencies: ["Replication", "SimulatedCluster"], path: "Tests/Simulate",
+            swiftSettings: settings),
+        .testTarget(
+            name: "ClusterSimulation", dependencies: ["FaceModel", "Replication", "SimulatedCluster"],
+            swiftSettings: settings),
         .target(
             name: "SimulatedDisk", dependencies: ["StorageIO"], path: "Tests/SimulatedDisk", swiftSettings: settings),
         .target(

@@ -15,17 +15,30 @@ struct BlockFile: Sendable {
     func read(
         _ place: BlockPlace, into target: UnsafeMutableRawBufferPointer, elementBytes: Int
     ) throws(SegmentError) {
-        let stored = try storedBytes(place)
-        guard place.entry.rawBytes == target.count,
-            place.entry.decode(stored, into: target, elementBytes: elementBytes)
-        else { throw damaged(place, "block contents") }
+        if place.entry.codec == .raw, place.entry.storedBytes == target.count, place.entry.rawBytes == target.count {
+            do { try file.read(into: target, at: place.offset) } catch { throw .file(error) }
+            return try verify(place, UnsafeRawBufferPointer(target))
+        }
+        let memory = BlockMemory(bytes: max(place.entry.storedBytes, target.count))
+        try read(place, memory)
+        try decode(place, memory, into: target, elementBytes: elementBytes)
     }
 
     /// The raw bytes of a block of any length that a block may have.
     func raw(_ place: BlockPlace, elementBytes: Int) throws(SegmentError) -> [UInt8] {
-        guard let raw = place.entry.decoded(try storedBytes(place), elementBytes: elementBytes) else {
-            throw damaged(place, "block contents")
+        guard place.entry.rawBytes <= BlockEntry.rawBytesMax else { throw damaged(place, "block contents") }
+        var failure: SegmentError?
+        let raw = [UInt8](unsafeUninitializedCapacity: place.entry.rawBytes) { buffer, count in
+            do throws(SegmentError) {
+                let target = UnsafeMutableRawBufferPointer(
+                    start: buffer.baseAddress, count: place.entry.rawBytes)
+                try read(place, into: target, elementBytes: elementBytes)
+                count = place.entry.rawBytes
+            } catch {
+                failure = error
+            }
         }
+        if let failure { throw failure }
         return raw
     }
 
@@ -33,17 +46,54 @@ struct BlockFile: Sendable {
     func read(_ place: BlockPlace, floats: UnsafeMutablePointer<Float>, count: Int) throws(SegmentError) {
         let target = UnsafeMutableRawBufferPointer(start: floats, count: count * MemoryLayout<Float>.size)
         try read(place, into: target, elementBytes: MemoryLayout<Float>.size)
+        try requireFinite(floats, count, of: place)
+    }
+
+    func requireFinite(_ floats: UnsafePointer<Float>, _ count: Int, of place: BlockPlace) throws(SegmentError) {
         var largest: UInt32 = 0
         for index in 0..<count { largest = max(largest, floats[index].bitPattern & 0x7FFF_FFFF) }
         guard largest < Float.infinity.bitPattern else { throw damaged(place, "a component that is not finite") }
     }
 
-    /// The block's bytes as they stand in the file, their checksum verified.
-    @discardableResult
-    func storedBytes(_ place: BlockPlace) throws(SegmentError) -> [UInt8] {
-        let stored = try bytes(place.entry.storedBytes, at: place.offset)
-        guard checksum(stored[...]) == place.entry.checksum else { throw damaged(place, "block checksum") }
-        return stored
+    /// Reads the block as it stands in the file and verifies its checksum.
+    func check(_ place: BlockPlace) throws(SegmentError) {
+        let memory = BlockMemory(bytes: place.entry.storedBytes)
+        try read(place, memory)
+        try verify(place, UnsafeRawBufferPointer(memory.stored(place)))
+    }
+
+    // MARK: One block in memory that is used again
+
+    /// The block's bytes as they stand in the file; nothing is verified yet.
+    func read(_ place: BlockPlace, _ memory: borrowing BlockMemory) throws(SegmentError) {
+        do { try file.read(into: memory.stored(place), at: place.offset) } catch { throw .file(error) }
+    }
+
+    /// As `read`, if that does not wait for a disk; false otherwise.
+    func readCached(_ place: BlockPlace, _ memory: borrowing BlockMemory) -> Bool {
+        file.readCached(into: memory.stored(place), at: place.offset)
+    }
+
+    /// Verifies what was read and fills `target`, whose length is the block's raw one.
+    func decode(
+        _ place: BlockPlace, _ memory: borrowing BlockMemory, into target: UnsafeMutableRawBufferPointer,
+        elementBytes: Int
+    ) throws(SegmentError) {
+        try verify(place, UnsafeRawBufferPointer(memory.stored(place)))
+        do {
+            guard place.entry.rawBytes == target.count else { throw CodecError.malformed(reason: "another length") }
+            try place.entry.codec.decode(
+                UnsafeRawBufferPointer(memory.stored(place)), into: target, elementBytes: elementBytes,
+                scratch: memory.shuffled)
+        } catch {
+            throw damaged(place, "block contents")
+        }
+    }
+
+    private func verify(_ place: BlockPlace, _ stored: UnsafeRawBufferPointer) throws(SegmentError) {
+        guard CRC32C.checksum(stored) == place.entry.checksum else {
+            throw damaged(place, "block checksum")
+        }
     }
 
     func damaged(_ place: BlockPlace, _ reason: String) -> SegmentError {
@@ -119,24 +169,25 @@ struct ColumnTable {
 extension BlockEntry {
     /// Raw bytes a block may have: 4 vectors, 1,024 ids or rows of planes, or 256 records of the longest kind.
     static let rawBytesMax = 1 << 20
+}
 
-    /// Nil when the stored bytes do not decode to `rawBytes`.
-    func decoded(_ stored: [UInt8], elementBytes: Int) -> [UInt8]? {
-        guard rawBytes <= Self.rawBytesMax else { return nil }
-        var raw = [UInt8](repeating: 0, count: rawBytes)
-        let whole = raw.withUnsafeMutableBytes { decode(stored, into: $0, elementBytes: elementBytes) }
-        return whole ? raw : nil
+/// Memory for a block on its way from the file, as stored and half decoded: used for one after another.
+struct BlockMemory: ~Copyable {
+    private let memory: UnsafeMutableRawBufferPointer
+    private let bytes: Int
+
+    /// For blocks of at most `bytes`, stored and decoded.
+    init(bytes: Int) {
+        self.bytes = bytes
+        memory = .allocate(byteCount: max(1, 2 * bytes), alignment: 64)
     }
 
-    /// False when the stored bytes do not decode to exactly `target`.
-    func decode(_ stored: [UInt8], into target: UnsafeMutableRawBufferPointer, elementBytes: Int) -> Bool {
-        stored.withUnsafeBytes { bytes in
-            do {
-                try codec.decode(bytes, into: target, elementBytes: elementBytes)
-                return true
-            } catch {
-                return false
-            }
-        }
+    deinit { memory.deallocate() }
+
+    func stored(_ place: BlockPlace) -> UnsafeMutableRawBufferPointer {
+        precondition(place.entry.storedBytes <= bytes, "a block beyond its memory")
+        return UnsafeMutableRawBufferPointer(rebasing: memory[..<place.entry.storedBytes])
     }
+
+    var shuffled: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: memory[bytes..<2 * bytes]) }
 }

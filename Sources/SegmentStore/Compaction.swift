@@ -15,6 +15,7 @@ package struct CompactionJob: Sendable {
     let number: UInt64
     let identity: SegmentIdentity
     let directory: String
+    let mapsPlanes: Bool
     let files: any FileSystem
 
     package var inputNumbers: [UInt64] { inputs.map(\.number) }
@@ -28,7 +29,8 @@ package struct CompactionJob: Sendable {
             return MergedSegment(inputs: inputNumbers, segment: nil, footerChecksum: 0)
         }
         var cursors = inputs.map(MergeCursor.init)
-        let file = SegmentFile(directory: directory, identity: identity, number: number, files: files)
+        let file = SegmentFile(
+            directory: directory, identity: identity, number: number, mapsPlanes: mapsPlanes, files: files)
         let (segment, checksum) = try file.write(firstLSN: first, lastLSN: last) { writer throws(SegmentError) in
             for row in order { try writer.append(try cursors[row.input].take(row)) }
         }

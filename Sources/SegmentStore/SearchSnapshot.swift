@@ -90,6 +90,9 @@ package struct SearchSnapshot: Sendable {
         segments.reduce(0) { $0 + $1.segment.residentBytes } + buffers.reduce(0) { $0 + $1.view.residentBytes }
     }
 
+    /// Of segments whose planes are mapped; not resident.
+    package var mappedBytes: Int { segments.reduce(0) { $0 + $1.segment.mappedBytes } }
+
     /// What `CompactionPlanner` decides by; `split` are the leaves that have children by now.
     package func weights(split: Set<LeafID> = []) -> [SegmentWeight] {
         segments.map {

@@ -7,9 +7,11 @@ extension Segment {
     /// checked when they are read. A file of format 1, or with planes of other rules, has its planes made from its
     /// vectors. Throws `missing`, `damaged`, `newerFormat`, `wrongIdentity` or `file`.
     ///
-    /// `footerChecksum` is what the manifest says, nil where no manifest does yet.
+    /// `footerChecksum` is what the manifest says, nil where no manifest does yet. With `mapsPlanes`, planes that not every
+    /// search reads stay in the file, where it was written so that they can be mapped.
     package static func open(
-        _ path: String, identity: SegmentIdentity, number: UInt64, footerChecksum: UInt32?, on files: any FileSystem
+        _ path: String, identity: SegmentIdentity, number: UInt64, footerChecksum: UInt32?, mapsPlanes: Bool = false,
+        on files: any FileSystem
     ) throws(SegmentError) -> Segment {
         let file: any FileHandle
         do {
@@ -18,7 +20,7 @@ extension Segment {
             if case .notFound = error { throw .missing(path: path) }
             throw .file(error)
         }
-        var reader = try SegmentReader(BlockFile(file: file), dimension: identity.dimension)
+        var reader = try SegmentReader(BlockFile(file: file), dimension: identity.dimension, mapsPlanes: mapsPlanes)
         return try reader.read(identity: identity, number: number, footerChecksum: footerChecksum)
     }
 }
@@ -27,7 +29,6 @@ extension Segment {
 struct SegmentContents {
     var ids: [FaceID] = []
     var leaves: [Segment.LeafRows] = []
-    var planes: PlaneBlock
     var vectors: StoredVectors
     var recordBlocks: [BlockPlace] = []
 }
@@ -37,14 +38,14 @@ private struct SegmentReader {
     private let file: BlockFile
     private let size: Int
     private let dimension: Int
+    private let mapsPlanes: Bool
     private var vectorRows = 0
     private var recordRows = 0
-    /// Rows whose planes were read, by section.
-    private var planeRows: [PlaneSection: Int] = [:]
 
-    init(_ file: BlockFile, dimension: Int) throws(SegmentError) {
+    init(_ file: BlockFile, dimension: Int, mapsPlanes: Bool) throws(SegmentError) {
         self.file = file
         self.dimension = dimension
+        self.mapsPlanes = mapsPlanes
         do { size = try file.file.size() } catch { throw .file(error) }
     }
 
@@ -58,19 +59,16 @@ private struct SegmentReader {
         guard header.number == number else { throw .wrongIdentity(path: file.path, field: "segment number") }
         let footer = try readFooter(expected: footerChecksum)
         guard footer.headerChecksum == headerChecksum else { throw file.damaged(0, "header of another file") }
-        let planes = PlaneBlock(
-            code: PlaneCode(dimension: dimension), tiles: PlaneBlock.tiles(of: header.rows))
-        var contents = SegmentContents(planes: planes, vectors: StoredVectors(dimension: dimension))
+        var contents = SegmentContents(vectors: StoredVectors(dimension: dimension))
         contents.ids.reserveCapacity(header.rows)
-        var filler = header.planeRules == PlaneCode.rulesVersion ? nil : PlaneFiller(planes)
-        for place in footer.columns { try readColumn(place, header, &contents, &filler) }
-        filler?.finish()
-        guard contents.ids.count == header.rows, vectorRows == header.rows, recordRows == header.rows,
-            filler.map({ $0.isFull })
-                ?? planes.code.sections.allSatisfy({ planeRows[$0] == planes.tiles * PlaneCode.tileRows })
-        else { throw file.damaged(0, "columns do not cover the rows") }
+        var planes = PlaneSource(header, dimension: dimension)
+        for place in footer.columns { try readColumn(place, header, &contents, &planes) }
+        guard contents.ids.count == header.rows, vectorRows == header.rows, recordRows == header.rows else {
+            throw file.damaged(0, "columns do not cover the rows")
+        }
         contents.vectors.shrink()
-        return Segment(contents, header: header, fileBytes: size, file: file)
+        let block = try planes.block(from: file, mapping: mapsPlanes)
+        return Segment(contents, planes: block, header: header, fileBytes: size, file: file)
     }
 
     private func readHeader() throws(SegmentError) -> (SegmentHeader, UInt32) {
@@ -116,17 +114,17 @@ private struct SegmentReader {
     }
 
     private mutating func readColumn(
-        _ place: ColumnPlace, _ header: SegmentHeader, _ contents: inout SegmentContents, _ filler: inout PlaneFiller?
+        _ place: ColumnPlace, _ header: SegmentHeader, _ contents: inout SegmentContents, _ planes: inout PlaneSource
     ) throws(SegmentError) {
         let column = try ColumnTable(place, in: file)
-        if let section = place.kind.section, filler == nil { return try readPlanes(column, section, place, &contents) }
+        if let section = place.kind.section, try planes.take(column, section, place, file) { return }
         switch place.kind {
         case .ids:
             guard column.header.firstRow + column.header.rows <= header.rows else {
                 throw file.damaged(place.offset, "rows beyond the segment")
             }
             try readIDs(column, place, &contents)
-        case .vectors: try readVectors(column, place, &contents, &filler)
+        case .vectors: try readVectors(column, place, &contents, &planes)
         case .records:
             try checkRun(column.header, done: recordRows, contents, at: place.offset)
             contents.recordBlocks += column.blocks
@@ -136,7 +134,7 @@ private struct SegmentReader {
                 throw .newerFormat(
                     path: file.path, found: Int(place.kind.code), supported: Int(ColumnKind.newest.code))
             }
-            for block in column.blocks { try file.storedBytes(block) }
+            for block in column.blocks { try file.check(block) }
         }
     }
 
@@ -183,37 +181,21 @@ private struct SegmentReader {
 
     /// Vectors stay in the file; they are decoded only where planes have to be made from them.
     private mutating func readVectors(
-        _ column: ColumnTable, _ place: ColumnPlace, _ contents: inout SegmentContents, _ filler: inout PlaneFiller?
+        _ column: ColumnTable, _ place: ColumnPlace, _ contents: inout SegmentContents, _ planes: inout PlaneSource
     ) throws(SegmentError) {
         try checkRun(column.header, done: vectorRows, contents, at: place.offset)
         guard contents.vectors.add(column) else { throw file.damaged(place.offset, "lengths in the block table") }
         vectorRows += column.header.rows
-        guard filler != nil else { return }
+        guard planes.areMade else { return }
         for block in column.blocks {
             let rows = UnsafeMutableBufferPointer<Float>.allocate(capacity: block.rows * dimension)
             defer { rows.deallocate() }
             guard let base = rows.baseAddress else { preconditionFailure("a block has rows") }
             try file.read(block, floats: base, count: rows.count)
             for row in 0..<block.rows {
-                filler?.append(UnsafeBufferPointer(start: base + row * dimension, count: dimension))
+                planes.make(UnsafeBufferPointer(start: base + row * dimension, count: dimension))
             }
         }
-    }
-
-    /// Planes go from the file to where they stay.
-    private mutating func readPlanes(
-        _ column: ColumnTable, _ section: PlaneSection, _ place: ColumnPlace, _ contents: inout SegmentContents
-    ) throws(SegmentError) {
-        let (header, tile, planes) = (column.header, PlaneCode.tileRows, contents.planes)
-        guard planes.code.sections.contains(section), header.leaf == LeafID(0),
-            header.firstRow == planeRows[section, default: 0], header.rows.isMultiple(of: tile),
-            header.rowsPerBlock.isMultiple(of: tile), header.firstRow + header.rows <= planes.tiles * tile
-        else { throw file.damaged(place.offset, "planes out of place") }
-        for block in column.blocks {
-            let tiles = block.firstRow / tile..<(block.firstRow + block.rows) / tile
-            try file.read(block, into: planes.bytes(of: section, tiles: tiles), elementBytes: 1)
-        }
-        planeRows[section, default: 0] += header.rows
     }
 
     /// Vectors and records stand behind the ids of the same run.

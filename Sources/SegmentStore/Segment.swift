@@ -2,8 +2,9 @@ package import FaceModel
 import StorageIO
 package import VectorSearch
 
-/// An immutable segment: ids and bit planes in memory; vectors and records in its file, read a block at a time, each
-/// block checked whenever it is read. The file stays open, so that it may be removed while a snapshot holds the segment.
+/// An immutable segment: ids and bit planes in memory, or planes that not every search reads in its mapped file; vectors
+/// and records in the file, read a block at a time, each block checked whenever it is read. The file stays open, so that
+/// it may be removed while a snapshot holds the segment.
 package final class Segment: Sendable {
     /// Rows of one leaf that stand together.
     package struct LeafRows: Hashable, Sendable {
@@ -28,7 +29,7 @@ package final class Segment: Sendable {
     private let recordBlocks: [BlockPlace]
     private let file: BlockFile
 
-    init(_ contents: SegmentContents, header: SegmentHeader, fileBytes: Int, file: BlockFile) {
+    init(_ contents: SegmentContents, planes: PlaneBlock, header: SegmentHeader, fileBytes: Int, file: BlockFile) {
         path = file.path
         number = header.number
         self.fileBytes = fileBytes
@@ -38,7 +39,7 @@ package final class Segment: Sendable {
         ids = contents.ids
         leaves = contents.leaves
         vectors = contents.vectors
-        planes = contents.planes
+        self.planes = planes
         recordBlocks = contents.recordBlocks
         self.file = file
     }
@@ -46,7 +47,10 @@ package final class Segment: Sendable {
     /// Rows, dead ones included.
     package var count: Int { ids.count }
 
-    /// Planes, ids, and the tables that say where blocks stand.
+    /// Planes that are mapped: memory that the system fills from the file, and takes back when it needs room.
+    package var mappedBytes: Int { planes.lentBytes }
+
+    /// Planes that are not mapped, ids, and the tables that say where blocks stand.
     package var residentBytes: Int {
         planes.bytes + ids.count * MemoryLayout<FaceID>.stride + vectors.bytes
             + recordBlocks.count * MemoryLayout<BlockPlace>.stride + leaves.count * MemoryLayout<LeafRows>.stride
@@ -98,8 +102,9 @@ package final class Segment: Sendable {
         return try result.get()
     }
 
-    /// Reads the vectors of `rows`, one after another.
-    func read(
+    /// Reads the vectors of `rows`, 64 at most, one after another. Throws `damaged` when a block that holds one fails its
+    /// checksum or does not decode.
+    package func read(
         _ rows: UnsafeBufferPointer<Int>, to floats: UnsafeMutablePointer<Float>
     ) throws(SegmentError) {
         try vectors.read(rows, from: file, to: floats)

@@ -10,8 +10,10 @@ struct ColumnKind: Hashable, Sendable {
     static let ids = ColumnKind(code: 1)
     static let vectors = ColumnKind(code: 5)
     static let records = ColumnKind(code: 6)
+    /// Zeros that fill the file up to where a column of planes may begin.
+    static let padding = ColumnKind(code: 9)
     /// The newest kind that is known.
-    static let newest = ColumnKind(code: 8)
+    static let newest = padding
 
     /// Columns of planes, by the part of a `PlaneBlock` that they hold.
     private static let planeColumns: [(code: UInt16, section: PlaneSection)] = [
@@ -90,7 +92,33 @@ struct ColumnHeader: Hashable, Sendable {
 /// One line of a block table.
 struct BlockEntry: Hashable, Sendable {
     static let bytes = 12
-    private static let storedBits: UInt32 = 28
+
+    /// Codec and length in one word.
+    struct Stored: Hashable, Sendable {
+        private static let bits: UInt32 = 28
+
+        let word: UInt32
+
+        init(_ codec: BlockCodec, bytes: Int) {
+            precondition(bytes >> Int(Self.bits) == 0, "a block fits 28 bits")
+            word = UInt32(codec.rawValue) << Self.bits | UInt32(bytes)
+        }
+
+        /// Nil for a codec that is not known.
+        init?(word: UInt32) {
+            guard BlockCodec(rawValue: UInt8(word >> Self.bits)) != nil else { return nil }
+            self.word = word
+        }
+
+        var bytes: Int { Int(word & (1 << Self.bits - 1)) }
+
+        var codec: BlockCodec {
+            guard let codec = BlockCodec(rawValue: UInt8(word >> Self.bits)) else {
+                preconditionFailure("a codec that was known")
+            }
+            return codec
+        }
+    }
 
     var codec: BlockCodec
     var storedBytes: Int
@@ -98,17 +126,16 @@ struct BlockEntry: Hashable, Sendable {
     var checksum: UInt32
 
     func encode(into writer: inout ByteWriter) {
-        precondition(storedBytes >> Int(Self.storedBits) == 0, "a block fits 28 bits")
-        writer.put(UInt32(codec.rawValue) << Self.storedBits | UInt32(storedBytes))
+        writer.put(Stored(codec, bytes: storedBytes).word)
         writer.put(UInt32(rawBytes))
         writer.put(checksum)
     }
 
     static func decode(_ reader: inout ByteReader) throws(ByteReadError) -> BlockEntry? {
         let (word, raw, checksum) = (try reader.u32(), try reader.u32(), try reader.u32())
-        guard let codec = BlockCodec(rawValue: UInt8(word >> storedBits)) else { return nil }
+        guard let stored = Stored(word: word) else { return nil }
         return BlockEntry(
-            codec: codec, storedBytes: Int(word & (1 << storedBits - 1)), rawBytes: Int(raw), checksum: checksum)
+            codec: stored.codec, storedBytes: stored.bytes, rawBytes: Int(raw), checksum: checksum)
     }
 }
 

@@ -6,6 +6,7 @@ struct SegmentFile {
     let directory: String
     let identity: SegmentIdentity
     let number: UInt64
+    let mapsPlanes: Bool
     let files: any FileSystem
 
     /// The segment as read back from the file, and its footer's checksum for the manifest.
@@ -20,7 +21,8 @@ struct SegmentFile {
         } catch {
             throw .file(error)
         }
-        let segment = try Segment.open(path, identity: identity, number: number, footerChecksum: checksum, on: files)
+        let segment = try Segment.open(
+            path, identity: identity, number: number, footerChecksum: checksum, mapsPlanes: mapsPlanes, on: files)
         return (segment, checksum)
     }
 

@@ -11,13 +11,17 @@ package final class SegmentStore {
     package private(set) var manifest: Manifest
     /// By rising number.
     package private(set) var segments: [Segment]
+    private let mapsPlanes: Bool
     private let files: any FileSystem
     /// At least the manifest's; ahead of it after a merge began or a write failed.
     private var nextNumber: UInt64
     private var obsolete: [String] = []
 
-    private init(directory: String, manifest: Manifest, segments: [Segment], files: any FileSystem) {
+    private init(
+        directory: String, manifest: Manifest, segments: [Segment], mapsPlanes: Bool, files: any FileSystem
+    ) {
         self.directory = directory
+        self.mapsPlanes = mapsPlanes
         self.manifest = manifest
         self.segments = segments
         self.files = files
@@ -25,9 +29,9 @@ package final class SegmentStore {
     }
 
     /// Opens the directory, or makes an empty one, reads and checks every segment that the manifest names, and removes
-    /// the segment files it does not name.
+    /// the segment files it does not name. `mapsPlanes`: planes that not every search reads stay in the files.
     package static func open(
-        directory: String, identity: SegmentIdentity, on files: any FileSystem
+        directory: String, identity: SegmentIdentity, mapsPlanes: Bool = false, on files: any FileSystem
     ) throws(SegmentError) -> SegmentStore {
         let manifest = try readManifest(directory, identity, files)
         // First, for a part that is missing should not be found after minutes of reading the others.
@@ -36,13 +40,15 @@ package final class SegmentStore {
         for entry in manifest.segments {
             let path = directory + "/" + entry.name
             let segment = try Segment.open(
-                path, identity: identity, number: entry.number, footerChecksum: entry.footerChecksum, on: files)
+                path, identity: identity, number: entry.number, footerChecksum: entry.footerChecksum,
+                mapsPlanes: mapsPlanes, on: files)
             guard segment.count == entry.rows, segment.fileBytes == entry.bytes else {
                 throw .damaged(path: path, offset: 0, block: nil, reason: "not the file the manifest names")
             }
             segments.append(segment)
         }
-        let store = SegmentStore(directory: directory, manifest: manifest, segments: segments, files: files)
+        let store = SegmentStore(
+            directory: directory, manifest: manifest, segments: segments, mapsPlanes: mapsPlanes, files: files)
         try store.removeStrays()
         return store
     }
@@ -80,7 +86,8 @@ package final class SegmentStore {
         // What failed before is out of the way first: a full disk is not filled further by trying again.
         try removeObsoleteFiles()
         let number = takeNumber()
-        let file = SegmentFile(directory: directory, identity: manifest.identity, number: number, files: files)
+        let file = SegmentFile(
+            directory: directory, identity: manifest.identity, number: number, mapsPlanes: mapsPlanes, files: files)
         do {
             return try file.write(
                 firstLSN: min(flushedThrough.next, through), lastLSN: through
@@ -106,7 +113,7 @@ package final class SegmentStore {
         precondition(chosen.count == inputs.count && !inputs.isEmpty, "a merge needs segments of this store")
         return CompactionJob(
             inputs: chosen, dead: chosen.map { dead($0.number) }, split: split, rehome: rehome, number: takeNumber(),
-            identity: manifest.identity, directory: directory, files: files)
+            identity: manifest.identity, directory: directory, mapsPlanes: mapsPlanes, files: files)
     }
 
     /// Swaps the manifest from the inputs to what they were merged into. The inputs' files go with

@@ -95,6 +95,7 @@ struct SegmentWriter {
         guard planes.tiles > 0 else { return }
         let tilesPerBlock = Self.planeRowsPerBlock / PlaneCode.tileRows
         for section in planes.block.code.sections {
+            if section != .tiles { try pad(blocks: (planes.tiles + tilesPerBlock - 1) / tilesPerBlock) }
             var payload = ColumnPayload()
             for tile in stride(from: 0, to: planes.tiles, by: tilesPerBlock) {
                 let tiles = tile..<min(tile + tilesPerBlock, planes.tiles)
@@ -107,6 +108,21 @@ struct SegmentWriter {
         }
         firstPlaneRow += planes.tiles * PlaneCode.tileRows
         planes.restart()
+    }
+
+    /// Moves the end of the file to where the first block of the next column, of so many, stands on a page and can be
+    /// mapped.
+    private mutating func pad(blocks: Int) throws(SegmentError) {
+        let page = FileMapping.alignment
+        let beyond = (offset + ColumnHeader.bytes + blocks * BlockEntry.bytes) % page
+        guard beyond > 0 else { return }
+        let least = ColumnHeader.bytes + BlockEntry.bytes
+        let gap = page - beyond
+        var payload = ColumnPayload()
+        [UInt8](repeating: 0, count: gap < least ? gap + page - least : gap - least).withUnsafeBytes {
+            payload.add($0, elementBytes: 1, preferring: .raw)
+        }
+        try write(payload, .padding, leaf: LeafID(0), firstRow: 0, rows: 1, rowsPerBlock: 1)
     }
 
     private mutating func writeColumn(

@@ -10,6 +10,8 @@ package struct ServiceSettings: Equatable, Sendable {
     package var searchThreads = max(1, ProcessInfo.processInfo.activeProcessorCount)
     /// Keep what every search reads from being swapped out.
     package var lockMemory = false
+    /// Leave the planes that not every search reads in the segments' files.
+    package var mapPlanes = false
     package var logLevel = "info"
 
     package static let logLevels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
@@ -29,7 +31,8 @@ package struct ServiceSettings: Equatable, Sendable {
         var search = try top.section("search")
         searchThreads = try search.integer("threads", in: 1...256) ?? searchThreads
         lockMemory = try search.flag("lock_memory") ?? lockMemory
-        try search.finish(allowed: ["threads", "lock_memory"])
+        mapPlanes = try search.text("planes", oneOf: ["memory", "mapped"]).map { $0 == "mapped" } ?? mapPlanes
+        try search.finish(allowed: ["threads", "lock_memory", "planes"])
         var log = try top.section("log")
         logLevel = try log.text("level", oneOf: Self.logLevels) ?? logLevel
         try log.finish(allowed: ["level"])

@@ -9,11 +9,15 @@ final class MemoryBudget: Sendable {
     let capacityBytes: Int
     /// Whether segments keep what every search reads from being swapped out.
     let locksMemory: Bool
+    /// Whether planes that not every search reads stay in the segments' files. The system's page cache holds them then,
+    /// as long as nobody else needs the room: they count nowhere here.
+    let mapsPlanes: Bool
     private let held = Mutex(0)
 
-    init(capacityBytes: Int, locksMemory: Bool = false) {
+    init(capacityBytes: Int, locksMemory: Bool = false, mapsPlanes: Bool = false) {
         self.capacityBytes = capacityBytes
         self.locksMemory = locksMemory
+        self.mapsPlanes = mapsPlanes
     }
 
     func change(by bytes: Int) { held.withLock { $0 += bytes } }

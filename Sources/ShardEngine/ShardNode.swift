@@ -16,13 +16,14 @@ package final class ShardNode: ShardService {
 
     /// `directory` holds one folder a shard. `capacityBytes`: from so much memory of its shards on enrolments are
     /// refused; 0 is no limit. `locksMemory`: segments lock what every search reads; `MemoryLock` says whether the
-    /// system allows it.
+    /// system allows it. `mapsPlanes`: planes that not every search reads stay in the segments' files.
     package init(
-        directory: String, files: any FileSystem, pool: ScanPool, capacityBytes: Int = 0, locksMemory: Bool = false
+        directory: String, files: any FileSystem, pool: ScanPool, capacityBytes: Int = 0, locksMemory: Bool = false,
+        mapsPlanes: Bool = false
     ) {
         shelf = ShardShelf(
             directory: directory, files: files, pool: pool,
-            budget: MemoryBudget(capacityBytes: capacityBytes, locksMemory: locksMemory))
+            budget: MemoryBudget(capacityBytes: capacityBytes, locksMemory: locksMemory, mapsPlanes: mapsPlanes))
         self.directory = directory
         self.files = files
         self.pool = pool
@@ -129,11 +130,11 @@ package final class ShardNode: ShardService {
 
 /// Memory of this process as the kernel counts it.
 enum ProcessMemory {
-    /// Pages in use, from /proc/self/statm; 0 where the system does not tell.
+    /// Pages in use that show no file, from /proc/self/statm; 0 where the system does not tell. Pages of mapped files are
+    /// the system's, which takes them back when it needs room.
     static var residentBytes: Int {
-        guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
-            let pages = text.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
-        else { return 0 }
-        return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+        guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return 0 }
+        let pages = text.split(separator: " ").dropFirst().prefix(2).compactMap { Int($0) }
+        return pages.count == 2 ? (pages[0] - pages[1]) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
     }
 }

@@ -28,9 +28,11 @@ package enum BlockCodec: UInt8, Hashable, Sendable {
         return compressed.count < bytes.count ? (preferred, compressed) : (.raw, Array(bytes))
     }
 
-    /// Fills `target`, whose length is the decoded one; any other length or garbage throws.
+    /// Fills `target`, whose length is the decoded one; any other length or garbage throws. `scratch`, at least as long,
+    /// spares the bit-shuffle memory of its own.
     package func decode(
-        _ stored: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, elementBytes: Int
+        _ stored: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, elementBytes: Int,
+        scratch: UnsafeMutableRawBufferPointer? = nil
     ) throws(CodecError) {
         switch self {
         case .raw:
@@ -41,10 +43,13 @@ package enum BlockCodec: UInt8, Hashable, Sendable {
         case .lz4:
             try Self.decompress(stored, into: target)
         case .bitshuffleLZ4:
-            let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: target.count, alignment: 16)
-            defer { scratch.deallocate() }
-            try Self.decompress(stored, into: scratch)
-            Bitshuffle.unshuffle(UnsafeRawBufferPointer(scratch), into: target, elementBytes: elementBytes)
+            let own =
+                scratch == nil ? UnsafeMutableRawBufferPointer.allocate(byteCount: target.count, alignment: 16) : nil
+            defer { own?.deallocate() }
+            guard let memory = own ?? scratch else { preconditionFailure("one of them is there") }
+            let shuffled = UnsafeMutableRawBufferPointer(rebasing: memory[..<target.count])
+            try Self.decompress(stored, into: shuffled)
+            Bitshuffle.unshuffle(UnsafeRawBufferPointer(shuffled), into: target, elementBytes: elementBytes)
         }
     }
 

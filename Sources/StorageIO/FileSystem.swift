@@ -16,8 +16,13 @@ package protocol FileHandle: AnyObject, Sendable {
     func size() throws(FileError) -> Int
     /// Fills `buffer` from `offset`, or throws `truncated`.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError)
+    /// Fills `buffer` from `offset` unless that would wait for a disk, or fails: false then, and a plain read says why.
+    func readCached(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Bool
     /// Says that these bytes will be read soon, so that a disk can begin: advice, which may be ignored.
     func willRead(_ count: Int, at offset: Int)
+    /// `bytes` of memory that show `parts` of a file which never changes; nil where the machine cannot. A part beyond the
+    /// file's end throws `truncated`.
+    func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping?
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError)
     /// `fdatasync`: contents and size are durable when it returns. After a failure the file must not be trusted.
     func synchronize() throws(FileError)
@@ -26,9 +31,18 @@ package protocol FileHandle: AnyObject, Sendable {
     func close()
 }
 
+/// For files that are in memory.
 extension FileHandle {
-    /// For files that are in memory.
+    package func readCached(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Bool {
+        do throws(FileError) { try read(into: buffer, at: offset) } catch { return false }
+        return true
+    }
+
     package func willRead(_ count: Int, at offset: Int) {}
+
+    package func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping? {
+        try FileMapping(copying: parts, of: self, bytes: bytes)
+    }
 }
 
 package enum FileOpenMode: Hashable, Sendable {

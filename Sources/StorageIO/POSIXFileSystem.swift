@@ -1,4 +1,6 @@
+import CStorageKernels
 import Glibc
+import Synchronization
 
 /// The machine's disk. Files are made 0600, directories 0700: what stands in them is about people.
 package struct POSIXFileSystem: FileSystem {
@@ -108,6 +110,8 @@ final class POSIXFile: FileHandle {
     let path: String
     private let descriptor: Int32
     private let closed = OneShot()
+    /// Whether kernel and file system tell what is in memory; believed until they deny it.
+    private let tellsCached = Atomic(true)
 
     init(path: String, descriptor: Int32) {
         self.path = path
@@ -136,8 +140,19 @@ final class POSIXFile: FileHandle {
         }
     }
 
+    func readCached(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Bool {
+        guard let base = buffer.baseAddress, tellsCached.load(ordering: .relaxed) else { return false }
+        let found = facet_read_cached(descriptor, base, buffer.count, Int64(offset))
+        if found == FACET_READ_UNKNOWN { tellsCached.store(false, ordering: .relaxed) }
+        return found == FACET_READ_WHOLE
+    }
+
     func willRead(_ count: Int, at offset: Int) {
         _ = posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_WILLNEED)
+    }
+
+    func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping? {
+        try FileMapping(mapping: parts, of: descriptor, fileBytes: try size(), bytes: bytes, path: path)
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {

@@ -16,33 +16,33 @@ package enum PlaneSection: Hashable, Sendable {
 /// A value around shared memory: copies show the same tiles. One thread encodes a tile, once, before any other is told
 /// of it.
 package struct PlaneBlock: Sendable {
-    /// Where a later stage's planes and factors begin.
-    private struct Stage: Sendable {
-        var rows: Int
-        var factors: Int
-    }
-
     package let code: PlaneCode
     /// Tiles there is room for.
     package let tiles: Int
     private let first: AlignedMemory
     private let later: AlignedMemory
-    private let stages: [Stage]
+    private let stages: [LaterPlanes.Stage]
 
     /// Room for the tiles that `rows` rows fill.
     package init(code: PlaneCode, rows: Int) { self.init(code: code, tiles: rows / PlaneCode.tileRows) }
 
     /// Room for `tiles` tiles, whose bytes are zero.
     package init(code: PlaneCode, tiles: Int) {
-        self.code = code
-        self.tiles = tiles
-        let place = Self.placeLater(code, tiles: tiles)
-        stages = place.stages
+        let later = LaterPlanes(code: code, tiles: tiles)
+        self.init(later, in: AlignedMemory(bytes: later.bytes))
+        self.later.base.initializeMemory(as: UInt8.self, repeating: 0, count: self.later.bytes)
+    }
+
+    /// Room for the first planes, whose bytes are zero, beside later ones that stand in `memory` as `later` says.
+    package init(_ later: LaterPlanes, in memory: AlignedMemory) {
+        precondition(memory.bytes >= later.bytes, "planes beyond their memory")
+        code = later.code
+        tiles = later.tiles
+        stages = later.stages
+        self.later = memory
         first = AlignedMemory(bytes: tiles * code.tileBytes)
-        later = AlignedMemory(bytes: place.bytes)
         // Kernels read some bytes behind a row, whose codes they then multiply by zero.
         first.base.initializeMemory(as: UInt8.self, repeating: 0, count: first.bytes)
-        later.base.initializeMemory(as: UInt8.self, repeating: 0, count: later.bytes)
     }
 
     /// Encodes the whole tiles of `count` rows of `code.dimension` floats each.
@@ -56,22 +56,13 @@ package struct PlaneBlock: Sendable {
 
     /// What a block of so many tiles takes in memory.
     package static func bytes(code: PlaneCode, tiles: Int) -> Int {
-        tiles * code.tileBytes + placeLater(code, tiles: tiles).bytes
+        tiles * code.tileBytes + LaterPlanes(code: code, tiles: tiles).bytes
     }
 
-    private static func placeLater(_ code: PlaneCode, tiles: Int) -> (stages: [Stage], bytes: Int) {
-        let rows = tiles * PlaneCode.tileRows
-        var (stages, bytes): ([Stage], Int) = ([], 0)
-        for planes in code.later {
-            let start = aligned(bytes)
-            let factors = aligned(start + rows * planes * code.planeBytes + Int(FACET_PLANE_SLACK))
-            stages.append(Stage(rows: start, factors: factors))
-            bytes = factors + rows * 2 * MemoryLayout<Float>.stride
-        }
-        return (stages, bytes)
-    }
-
-    package var bytes: Int { first.bytes + later.bytes }
+    /// Memory of its own.
+    package var bytes: Int { first.bytes + (later.isOwn ? later.bytes : 0) }
+    /// Memory that is another's.
+    package var lentBytes: Int { later.isOwn ? 0 : later.bytes }
     /// What every search reads.
     package var firstScanBytes: Int { first.bytes }
 
@@ -82,6 +73,7 @@ package struct PlaneBlock: Sendable {
     /// is told of the tiles.
     package func bytes(of section: PlaneSection, tiles some: Range<Int>) -> UnsafeMutableRawBufferPointer {
         precondition(some.lowerBound >= 0 && some.upperBound <= tiles, "tiles beyond the block")
+        precondition(section == .tiles || later.isOwn, "planes that are another's are there already")
         let tileBytes = code.tileBytes(of: section)
         let start: UnsafeMutableRawPointer =
             switch section {
@@ -180,13 +172,11 @@ package struct PlaneBlock: Sendable {
         (first.base + tile * code.tileBytes).assumingMemoryBound(to: UInt8.self)
     }
 
-    private func bytes(of stage: Stage, _ row: Int, planes: Int) -> UnsafeMutablePointer<UInt8> {
+    private func bytes(of stage: LaterPlanes.Stage, _ row: Int, planes: Int) -> UnsafeMutablePointer<UInt8> {
         (later.base + stage.rows + row * planes * code.planeBytes).assumingMemoryBound(to: UInt8.self)
     }
 
-    private func factors(of stage: Stage, _ row: Int) -> UnsafeMutablePointer<Float> {
+    private func factors(of stage: LaterPlanes.Stage, _ row: Int) -> UnsafeMutablePointer<Float> {
         (later.base + stage.factors).assumingMemoryBound(to: Float.self) + 2 * row
     }
-
-    private static func aligned(_ bytes: Int) -> Int { (bytes + 63) & ~63 }
 }

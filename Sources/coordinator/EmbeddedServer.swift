@@ -36,7 +36,7 @@ struct EmbeddedServer {
         }
         let node = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
-            locksMemory: configuration.service.lockMemory)
+            locksMemory: configuration.service.lockMemory, mapsPlanes: configuration.service.mapPlanes)
         let index = FaceIndex(
             controlPlane: controlPlane, shards: node, ledger: ledger, extractor: extractor, masterKey: masterKey,
             now: Timestamp.now)

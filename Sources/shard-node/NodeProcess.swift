@@ -43,7 +43,8 @@ struct NodeProcess {
         }
         let shards = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
-            capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory)
+            capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory,
+            mapsPlanes: configuration.service.mapPlanes)
         try await serve(shards, ledger, identity, metrics)
         // In this order: no request runs any more, so nothing is written behind a closed file.
         await shards.stop()

@@ -174,7 +174,7 @@ private func use(_ segment: Segment) throws -> ([SegmentRow], [ScoredRow]) {
 }
 
 /// Of the places a footer lists.
-private func places(_ bytes: [UInt8]) throws -> [ColumnPlace] {
+func places(_ bytes: [UInt8]) throws -> [ColumnPlace] {
     let trailer = try #require(SegmentTrailer.decode(Array(bytes.suffix(SegmentTrailer.bytes))))
     return try #require(
         SegmentFooter.decode(Array(bytes[trailer.footerOffset..<trailer.footerOffset + trailer.footerBytes]))
@@ -207,7 +207,7 @@ private func places(_ bytes: [UInt8]) throws -> [ColumnPlace] {
 }
 
 /// The file with its columns changed, and every checksum above them made to hold again.
-private func rebuilt(
+func rebuilt(
     _ bytes: [UInt8], header change: (inout [UInt8]) -> Void = { _ in }, adding extra: [UInt16] = [],
     column edit: (inout [UInt8], ColumnKind) -> Void = { _, _ in }
 ) throws -> [UInt8] {
@@ -261,9 +261,9 @@ private func opened(_ bytes: [UInt8]) throws -> Segment {
     let (disk, _) = try made(rows)
     let bytes = try #require(disk.contents(path))
     #expect(try rebuilt(bytes) == bytes)
-    let more = try opened(rebuilt(bytes, adding: [9, 77]))
+    let more = try opened(rebuilt(bytes, adding: [10, 77]))
     #expect(try faces(more) == rows.sorted(by: SegmentRow.precedes))
-    #expect(throws: SegmentError.newerFormat(path: path, found: 0x8007, supported: 8)) {
+    #expect(throws: SegmentError.newerFormat(path: path, found: 0x8007, supported: 9)) {
         try opened(rebuilt(bytes, adding: [0x8007]))
     }
 }

@@ -16,7 +16,7 @@ private let whole = """
       node-2: {address: "[::1]:9102", listen: "0.0.0.0:9102", monitor: "127.0.0.1:9202", data: d2}
     coordinators:
       coordinator-1: {listen: "127.0.0.1:8901"}
-    search: {threads: 3}
+    search: {threads: 3, planes: mapped}
     """
 
 @Suite struct ConfigurationTests {
@@ -39,7 +39,8 @@ private let whole = """
     @Test func everyKeyArrives() throws {
         let cluster = try ClusterConfiguration(yaml: whole, file: "f")
         #expect(cluster.name == "lab" && cluster.etcdCertificate == "etcd-client" && cluster.shardsPerCollection == 4)
-        #expect(cluster.deadlineSeconds == 5 && cluster.service.searchThreads == 3)
+        #expect(cluster.deadlineSeconds == 5 && cluster.service.searchThreads == 3 && cluster.service.mapPlanes)
+        #expect(try !EmbeddedConfiguration(yaml: "search: {planes: memory}", file: "f").service.mapPlanes)
         let node = try cluster.node("node-1", file: "f")
         #expect(node.memoryBytes == 2 << 30 && node.ledger && node.zone == "a" && node.listen == node.address)
         let other = try cluster.node("node-2", file: "f")
@@ -62,7 +63,8 @@ private let whole = """
         ("data: d2", "data: d2, ledger: true", "nodes", "exactly one"),
         ("node-2:", "NODE_2:", "nodes.NODE_2", "a-z"),
         (#"listen: "127.0.0.1:8901""#, "zone: a", "coordinators.coordinator-1.listen", "missing"),
-        ("search: {threads: 3}", "serach: {}", "serach", "search"),
+        ("search: {threads: 3, planes: mapped}", "serach: {}", "serach", "search"),
+        ("planes: mapped", "planes: disk", "search.planes", "memory, mapped"),
         ("data: d2", "dta: d2", "nodes.node-2.data", "missing"),
     ])
     func aBadKeyIsNamed(there: String, instead: String, key: String, says: String) throws {

@@ -13,6 +13,8 @@ final class EngineModelShard {
     private let disk = SimulatedDisk()
     private var life: EngineModelDisk
     private(set) var node: ShardNode
+    /// Nodes so far: every second one maps what it can, so that both kinds read what either wrote.
+    private var lives = 0
     /// `state.sqlite` as it was when the shard was opened: what a loss of power may bring back.
     private var image: [String: Data] = [:]
 
@@ -85,7 +87,9 @@ final class EngineModelShard {
 
     private func begin() async throws {
         life = EngineModelDisk(disk)
-        node = ShardNode(directory: root, files: life, pool: ScanPool(threads: 2))
+        lives += 1
+        node = ShardNode(
+            directory: root, files: life, pool: ScanPool(threads: 2), mapsPlanes: lives.isMultiple(of: 2))
         try await open()
     }
 

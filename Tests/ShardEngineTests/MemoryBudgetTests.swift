@@ -21,9 +21,11 @@ import Testing
             idKey: [UInt8](repeating: 5, count: 32), roots: [.root])
     }
 
-    private func face(_ number: Int) -> NewFace {
+    private func face(_ number: Int) -> NewFace { face(number, dimension: Self.dimension) }
+
+    private func face(_ number: Int, dimension: Int) -> NewFace {
         var random = SplitMix(state: UInt64(number) &* 77)
-        var values = (0..<Self.dimension).map { _ in Float.random(in: -1...1, using: &random) }
+        var values = (0..<dimension).map { _ in Float.random(in: -1...1, using: &random) }
         let norm = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
         for index in values.indices { values[index] /= norm }
         return NewFace(
@@ -67,5 +69,34 @@ import Testing
         #expect(outcome.deleted.count == 100)
         #expect(try await node.search([query], call).first?.facesScored == enrolled.count - 100)
         await node.stop()
+    }
+
+    /// What the system holds of files counts in no budget: the same faces hold a third of the memory.
+    @Test func planesThatAreMappedAreNotHeld() async throws {
+        defer { _ = try? FileManager.default.removeItem(atPath: root) }
+        var large = descriptor
+        large.dimension = 512
+        let call = large.call()
+        let faces = (0..<4_100).map { face($0, dimension: 512) }
+        var held: [Bool: Int] = [:]
+        var found: [Bool: [FaceID]] = [:]
+        for mapsPlanes in [false, true] {
+            let node = ShardNode(
+                directory: root, files: POSIXFileSystem(), pool: ScanPool(threads: 1), mapsPlanes: mapsPlanes)
+            try await node.open(large, mapsPlanes ? .existing : .making, call)
+            if !mapsPlanes {
+                for start in stride(from: 0, to: faces.count, by: 820) {
+                    _ = try await node.enrol(Array(faces[start..<start + 820]), call)
+                }
+            }
+            #expect(try await node.statistics(call).segments == 1)
+            held[mapsPlanes] = try await node.statistics(call).residentBytes
+            let query = ShardSearch(query: faces[9].vector, limit: 5, minScore: -1, sigmas: 6)
+            found[mapsPlanes] = try await node.search([query], call)[0].candidates.map(\.face.id)
+            await node.stop()
+        }
+        #expect(found[true] == found[false] && found[true]?.count == 5)
+        let (mapped, inMemory) = (try #require(held[true]), try #require(held[false]))
+        #expect((4_096 * 200...4_200 * 216).contains(inMemory - mapped), "\(inMemory) B and \(mapped) B")
     }
 }

@@ -29,6 +29,38 @@ import Testing
         }
     }
 
+    @Test func aMappingShowsItsPartsAsLongAsItLives() throws {
+        try onBoth { files, root in
+            try files.createDirectory(root)
+            var bytes = (0..<4 * FileMapping.alignment).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+            let file = try files.open(root + "/one", .createNew)
+            try file.write(all: bytes, at: 0)
+            file.close()
+            let page = FileMapping.alignment
+            let parts = [
+                MappedPart(offset: 2 * page, count: 100, place: 0),
+                MappedPart(offset: page, count: page, place: 2 * page),
+            ]
+            let mapped = try files.open(root + "/one", .read)
+            // A machine with larger pages cannot.
+            guard let mapping = try mapped.map(parts, bytes: 3 * page + 64) else { return }
+            mapped.close()
+            try files.remove(root + "/one")
+            let shown = UnsafeRawBufferPointer(start: mapping.base, count: mapping.bytes)
+            #expect(Array(shown[..<100]) == Array(bytes[2 * page..<2 * page + 100]))
+            #expect(shown[page..<2 * page].allSatisfy { $0 == 0 })
+            #expect(Array(shown[2 * page..<3 * page]) == Array(bytes[page..<2 * page]))
+            #expect(shown[(3 * page)...].allSatisfy { $0 == 0 })
+
+            bytes = [1, 2, 3]
+            let short = try files.open(root + "/two", .createNew)
+            try short.write(all: bytes, at: 0)
+            #expect(throws: FileError.self) {
+                try short.map([MappedPart(offset: 0, count: 4, place: 0)], bytes: page)
+            }
+        }
+    }
+
     @Test func namesAreListedRenamedAndRemoved() throws {
         try onBoth { files, root in
             try files.createDirectory(root)

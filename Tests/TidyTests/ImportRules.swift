@@ -12,6 +12,7 @@ enum ImportRules {
         "WriteAheadLog": ["FaceModel", "StorageIO"],
         "SegmentStore": ["FaceModel", "StorageIO", "VectorSearch"],
         "ClusterModel": ["FaceModel"],
+        "Replication": ["FaceModel"],
         "AuditLedger": ["FaceModel", "Crypto"],
         // Level 3
         "ShardEngine": levels1And2.union(["GRDB", "Logging", "Metrics"]).union(system),
@@ -48,12 +49,12 @@ enum ImportRules {
     /// Targets that read no clock, no randomness and no environment, and start no task.
     static let pure: Set<String> = [
         "FaceModel", "StorageIO", "AccessControl", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore",
-        "ClusterModel", "AuditLedger",
+        "ClusterModel", "Replication", "AuditLedger",
     ]
 
     private static let levels1And2: Set<String> = [
         "FaceModel", "StorageIO", "AccessControl", "KeyHierarchy", "CVectorKernels", "VectorSearch", "WriteAheadLog",
-        "SegmentStore", "ClusterModel", "AuditLedger",
+        "SegmentStore", "ClusterModel", "Replication", "AuditLedger",
     ]
     private static let system: Set<String> = ["Dispatch", "Foundation", "Glibc"]
     private static let wired: Set<String> = [

@@ -52,8 +52,9 @@ final class BenchStore {
     }
 
     /// Opened anew from its files.
-    func reopened() throws -> SegmentStore {
-        try SegmentStore.open(directory: directory, identity: identity, on: POSIXFileSystem())
+    func reopened(mapsPlanes: Bool = false) throws -> SegmentStore {
+        try SegmentStore.open(
+            directory: directory, identity: identity, mapsPlanes: mapsPlanes, on: POSIXFileSystem())
     }
 
     /// Lets go of what is open; `reopened` opens it again.

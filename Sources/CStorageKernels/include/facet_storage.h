@@ -32,4 +32,11 @@ int facet_storage_supported(int variant);
 }
 #endif
 
+/// What `facet_read_cached` found: all bytes; some that a disk would have to give, or an error that a plain read names;
+/// a file or kernel that does not tell.
+enum { FACET_READ_WHOLE = 1, FACET_READ_WOULD_WAIT = 0, FACET_READ_UNKNOWN = -1 };
+
+/// Reads `count` bytes at `offset` if the system has them in memory, and does not wait for them if not.
+int facet_read_cached(int descriptor, void *bytes, size_t count, int64_t offset);
+
 #endif

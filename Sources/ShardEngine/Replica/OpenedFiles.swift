@@ -20,7 +20,8 @@ struct OpenedFiles {
     var snapshot: SearchSnapshot { store.snapshot }
 
     init(
-        _ descriptor: ShardDescriptor, _ mode: OpenMode, in folder: ShardFolder, logger: Logger
+        _ descriptor: ShardDescriptor, _ mode: OpenMode, in folder: ShardFolder, mapsPlanes: Bool = false,
+        logger: Logger
     ) throws(ReplicaError) {
         switch mode {
         case .making: try folder.make(descriptor)
@@ -28,7 +29,8 @@ struct OpenedFiles {
         }
         let state = try ShardState(path: folder.state)
         self.state = state
-        store = try ReplicaStore(descriptor, directory: folder.segments, on: folder.files)
+        store = try ReplicaStore(
+            descriptor, directory: folder.segments, mapsPlanes: mapsPlanes, on: folder.files)
         try store.reconcile(with: state)
         log = try Self.openLog(descriptor, directory: folder.log, on: folder.files, logger: logger)
         try Self.requireContinuity(log, store: store, applied: try state.applied())

@@ -14,13 +14,16 @@ final class ReplicaStore {
     private var buffer: Buffer
     private var bufferRows: [FaceID: Int] = [:]
 
-    init(_ descriptor: ShardDescriptor, directory: String, on files: any FileSystem) throws(ReplicaError) {
+    init(
+        _ descriptor: ShardDescriptor, directory: String, mapsPlanes: Bool = false, on files: any FileSystem
+    ) throws(ReplicaError) {
         self.directory = directory
         let identity = SegmentIdentity(
             tenant: descriptor.tenant, collection: descriptor.collection, shard: descriptor.shard,
             dimension: descriptor.dimension)
         do throws(SegmentError) {
-            segments = try SegmentStore.open(directory: directory, identity: identity, on: files)
+            segments = try SegmentStore.open(
+                directory: directory, identity: identity, mapsPlanes: mapsPlanes, on: files)
         } catch {
             throw .segments(error)
         }

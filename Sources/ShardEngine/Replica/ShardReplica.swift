@@ -24,7 +24,8 @@ final class ShardReplica: Sendable {
         self.descriptor = descriptor
         identity = FaceIdentityKeys(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion)
         let logger = Logger(label: "facet.shard")
-        let opened = try OpenedFiles(descriptor, mode, in: folder, logger: logger)
+        let opened = try OpenedFiles(
+            descriptor, mode, in: folder, mapsPlanes: budget.mapsPlanes, logger: logger)
         state = opened.state
         published = PublishedReplica(
             .init(snapshot: opened.snapshot, tree: opened.tree, lsn: opened.log.lastIndex), budget: budget)

@@ -1,0 +1,93 @@
+import FaceModel
+
+/// Receiving the log.
+extension ReplicaCore {
+    mutating func receive(_ append: ReplicaMessage.Append, of messageEpoch: Epoch, from sender: ReplicaID) {
+        guard case .following(var following) = role, isRightful(append.register.configuration) else { return }
+        following.primary = sender
+        following.heardAt = time
+        following.suspectedAt = nil
+        following.barrier = append.barrier
+        role = .following(following)
+        learn(append.register)
+        if mutant == .truncateToCommit, following.matched == .zero, commit < log.last { truncate(after: commit) }
+        guard agrees(with: append.range.previous) else {
+            return send(.mismatch(hint: hint(for: append.range.previous)), to: sender)
+        }
+        guard take(append.range) else { return }
+        following.matched = max(following.matched, append.range.last)
+        role = .following(following)
+        followerCommit(append.commit)
+        acknowledge()
+        synchronize()
+    }
+
+    /// Whether a primary on this configuration may write here. A register restored from a backup names a second primary
+    /// in an epoch, or one whose members are older than those this replica knows: its log could be short of what is
+    /// committed.
+    private func isRightful(_ other: ShardConfiguration) -> Bool {
+        let known = configuration
+        if known.epoch == other.epoch { return known.primary == other.primary }
+        return other.version >= known.version
+    }
+
+    private func agrees(with place: LogPoint) -> Bool { log.epoch(at: place.index) == place.epoch }
+
+    /// Where the logs may agree: before the epoch that is wrong, and not below what is committed.
+    private func hint(for place: LogPoint) -> LogIndex {
+        guard let own = log.epoch(at: place.index) else { return log.last }
+        let begin = log.runs.last { $0.epoch == own }?.first ?? .init(1)
+        return max(commit, LogIndex(begin.value - 1))
+    }
+
+    /// Makes the log hold what the range holds; false when it must not.
+    private mutating func take(_ range: LogRange) -> Bool {
+        if let conflict = log.firstConflict(with: range) {
+            guard conflict > commit else {
+                stop(.conflictBelowCommit(conflict))
+                return false
+            }
+            truncate(after: LogIndex(conflict.value - 1))
+        }
+        let first = log.last.next
+        let count = log.extend(with: range)
+        if count > 0 { effects.append(.append(first: first, count: count, .message)) }
+        return true
+    }
+
+    /// Commit follows the primary's as far as this log is known to be equal and durable.
+    private mutating func followerCommit(_ index: LogIndex) {
+        guard case .following(var following) = role else { return }
+        following.primaryCommit = max(following.primaryCommit, index)
+        role = .following(following)
+        setCommit(min(following.primaryCommit, following.matched, durable))
+    }
+
+    private mutating func acknowledge() {
+        guard case .following(let following) = role, let primary = following.primary else { return }
+        let held = mutant == .acknowledgeBeforeSync ? following.matched : min(following.matched, durable)
+        if let barrier = following.barrier, held >= barrier, held >= following.primaryCommit { becomeClean() }
+        send(.appended(match: held, version: configuration.version), to: primary)
+    }
+
+    mutating func followerDurable() {
+        followerCommit(.zero)
+        acknowledge()
+    }
+
+    mutating func followerTick() {
+        guard case .following(var following) = role else { return }
+        let isMember = configuration.isr.contains(id)
+        let silent = configuration.primary == id || time.since(following.heardAt) > timing.suspicion
+        let due = following.suspectedAt.map { time.since($0) >= timing.suspicion / 3 } ?? true
+        guard isMember, silent, due else { return }
+        following.suspectedAt = time
+        role = .following(following)
+        effects.append(.suspectPrimary(configuration.epoch))
+        effects.append(.readRegister)
+    }
+
+    mutating func confirm(_ round: UInt64, for sender: ReplicaID) {
+        send(.confirmed(round: round), to: sender)
+    }
+}

@@ -1,0 +1,58 @@
+import FaceModel
+
+/// Who is in sync: shrink, expand, and replacement at the minimum.
+extension ReplicaCore {
+    mutating func changeMembers() {
+        guard case .reigning(let reign) = role, reign.pending == nil else { return }
+        let behind = reign.others.filter { time.since($0.progressAt) > timing.progress }.map(\.replica)
+        let staying = configuration.isr.filter { !behind.contains($0) }
+        let ready = reign.others.filter { canJoin($0, reign) && !behind.contains($0.replica) }
+        if staying.count < configuration.isr.count {
+            shrink(to: staying, ready: ready)
+        } else if let joiner = ready.first {
+            join([joiner], to: staying)
+        }
+    }
+
+    private mutating func shrink(to staying: [ReplicaID], ready: [Progress]) {
+        guard staying.count < configuration.minISR else { return propose(staying, joiners: []) }
+        let missing = configuration.minISR - staying.count
+        if ready.count >= missing { join(Array(ready.prefix(missing)), to: staying) }
+    }
+
+    private mutating func join(_ others: [Progress], to staying: [ReplicaID]) {
+        let joiners = others.compactMap { other in
+            other.incarnation.map { RegisterTransaction.Joiner(replica: other.replica, incarnation: $0) }
+        }
+        propose(staying + others.map(\.replica), joiners: mutant == .ignoreJoinersIncarnation ? [] : joiners)
+    }
+
+    /// A learner that has answered in this epoch and holds all that is committed.
+    private func canJoin(_ other: Progress, _ reign: Reign) -> Bool {
+        guard configuration.learners.contains(other.replica), other.reconciled, other.incarnation != nil else {
+            return false
+        }
+        if mutant == .expandWithoutCatchUp { return true }
+        return other.match >= commit && other.match >= reign.barrier
+    }
+
+    /// The register names others than before.
+    mutating func membersChanged() {
+        guard case .reigning(var reign) = role else { return }
+        let named = configuration.named.filter { $0 != id }
+        reign.others = named.map { replica in
+            reign.others.first { $0.replica == replica } ?? Progress(replica, next: log.last.next, time: time)
+        }
+        role = .reigning(reign)
+    }
+
+    mutating func retryTransaction() {
+        guard case .reigning(var reign) = role, var pending = reign.pending,
+            time.since(pending.sentAt) >= timing.transactionRetry
+        else { return }
+        pending.sentAt = time
+        reign.pending = pending
+        role = .reigning(reign)
+        effects.append(.transact(pending.transaction))
+    }
+}

@@ -1,0 +1,106 @@
+import FaceModel
+
+/// Writing, and what is committed.
+extension ReplicaCore {
+    mutating func beginReign() {
+        becomeClean()
+        let barrier = log.last.next
+        let others = configuration.named.filter { $0 != id }.map { Progress($0, next: barrier, time: time) }
+        role = .reigning(Reign(barrier: barrier, others: others, unconfirmedSince: time))
+        append(1, .epochStart)
+        sendAppends()
+        advanceCommit()
+    }
+
+    /// Every client that waits learns that it does not know.
+    mutating func endReign() {
+        guard case .reigning(let reign) = role else { return }
+        for write in reign.writes { effects.append(.answer(write.number, .unknown)) }
+        for read in (reign.round?.reads ?? []) + reign.queuedReads {
+            effects.append(.answer(read, .refused(.notPrimary(nil))))
+        }
+    }
+
+    func serves(_ reign: Reign) -> Bool {
+        if configuration.isr.count < configuration.minISR { return mutant == .commitBelowMinISR }
+        return (commit >= reign.barrier || mutant == .serveBeforeBarrier)
+            && (reign.registerConfirmed || mutant == .serveUnconfirmedRegister)
+    }
+
+    mutating func write(_ number: RequestNumber, records: Int) {
+        guard case .reigning(var reign) = role else { return refuse(number, .notPrimary(primaryHint)) }
+        guard serves(reign) else { return refuse(number, .notServing) }
+        guard reign.writes.count < timing.waitingMax else { return refuse(number, .busy) }
+        reign.writes.append(PendingWrite(number: number, last: log.last.advanced(by: records)))
+        reign.unconfirmedSince = time
+        role = .reigning(reign)
+        append(records, .write(number))
+        sendAppends()
+    }
+
+    mutating func refuse(_ number: RequestNumber, _ refusal: ReplicaAnswer.Refusal) {
+        effects.append(.answer(number, .refused(refusal)))
+    }
+
+    var primaryHint: ReplicaID? { configuration.primary == id ? nil : configuration.primary }
+
+    /// Whose acknowledgements a commit needs: the in-sync set as known and as proposed.
+    func required(_ reign: Reign) -> [ReplicaID] {
+        guard let pending = reign.pending else { return configuration.isr }
+        if mutant == .commitBeforeShrinkIsMade, pending.isr.count < configuration.isr.count { return pending.isr }
+        if mutant == .joinerDoesNotCount { return configuration.isr }
+        return configuration.isr + pending.isr.filter { !configuration.isr.contains($0) }
+    }
+
+    mutating func advanceCommit() {
+        guard case .reigning(var reign) = role else { return }
+        guard configuration.isr.count >= configuration.minISR || mutant == .commitBelowMinISR else { return }
+        var agreed = durable
+        for replica in required(reign) where replica != id {
+            agreed = min(agreed, reign.others.first { $0.replica == replica }.map(counted) ?? .zero)
+        }
+        guard agreed >= reign.barrier || mutant == .serveBeforeBarrier else { return }
+        confirmRegister(&reign)
+        role = .reigning(reign)
+        setCommit(agreed)
+        answerWrites()
+    }
+
+    /// A member counts once it knows the configuration that makes it count: so one of them can tell a register that was
+    /// restored from a backup.
+    private func counted(_ other: Progress) -> LogIndex {
+        other.version >= configuration.version || mutant == .commitBeforeMembersKnow ? other.match : .zero
+    }
+
+    /// Of any set that could have decided something newer, one has answered.
+    private func confirmRegister(_ reign: inout Reign) {
+        let answered = reign.others.count { $0.reconciled } + 1
+        let copies = max(timing.replicas, reign.others.count + 1)
+        if answered >= copies - configuration.minISR + 1 { reign.registerConfirmed = true }
+    }
+
+    private mutating func answerWrites() {
+        guard case .reigning(var reign) = role, serves(reign) else { return }
+        let done = reign.writes.prefix { $0.last <= commit }
+        guard !done.isEmpty else { return }
+        for write in done { effects.append(.answer(write.number, .committed(write.last))) }
+        reign.writes.removeFirst(done.count)
+        role = .reigning(reign)
+    }
+
+    mutating func primaryTick() {
+        guard case .reigning(var reign) = role else { return }
+        if let since = reign.unconfirmedSince, durable == log.last, time.since(since) >= timing.idleConfirm {
+            reign.unconfirmedSince = nil
+            role = .reigning(reign)
+            append(1, .noop)
+        }
+        resendSilent()
+        sendAppends()
+        retryTransaction()
+        changeMembers()
+        startRound()
+        askNewMembers()
+        advanceCommit()
+    }
+}

@@ -1,0 +1,37 @@
+package import FaceModel
+
+/// What replicas of one shard say to each other. May be lost, repeated, delayed and reordered.
+package struct ReplicaMessage: Hashable, Sendable {
+    package enum Body: Hashable, Sendable {
+        /// From the primary: records (none: a heartbeat). The driver adds their payloads; where not all fit a frame it
+        /// may send a beginning of them.
+        case append(Append)
+        /// This log is durable and equal to the primary's up to `match`; `version` is the newest configuration it knows.
+        case appended(match: LogIndex, version: UInt64)
+        /// The logs do not agree at the place before the records; they may at `hint`.
+        case mismatch(hint: LogIndex)
+        /// The message had an older epoch than this one's.
+        case fenced
+        case confirm(round: UInt64)
+        case confirmed(round: UInt64)
+        /// From a follower that serves a bounded read: how far is it, and how sure are you?
+        case poll(RequestNumber)
+        /// `age`: milliseconds since the whole in-sync set last confirmed the primary.
+        case polled(RequestNumber, commit: LogIndex, age: Int)
+    }
+
+    package struct Append: Hashable, Sendable {
+        package var range: LogRange
+        package var commit: LogIndex
+        /// The place of the epoch's first record.
+        package var barrier: LogIndex
+        package var register: RegisterState
+    }
+
+    package var generation: Generation
+    /// The sender's epoch.
+    package var epoch: Epoch
+    /// The sender's incarnation.
+    package var incarnation: Incarnation
+    package var body: Body
+}

@@ -1,0 +1,16 @@
+/// Seeds that once broke an invariant, and how. Worlds change with the simulation, so a seed need not meet the same
+/// schedule again.
+enum Corpus {
+    static let seeds: [UInt64] = [
+        // A disk that had lost its end said where the logs differ, and was answered from what it once held, for ever.
+        4,
+        // A replacement at the minimum waited for a commit that only it could bring.
+        6,
+        // A copy rolled back by one start was taken for a start asked for twice.
+        3,
+        // The second scan of a torn log found nothing torn, and the copy was elected.
+        111,
+        // A late reading of the register was taken for a store restored from a backup.
+        276,
+    ]
+}

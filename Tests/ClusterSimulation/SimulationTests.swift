@@ -1,0 +1,50 @@
+import Foundation
+import Replication
+import SimulatedCluster
+import Testing
+
+/// The replication core in worlds that fail. `FACET_SIMULATION_SEEDS` says how many, `FACET_SIMULATION_SEED` from
+/// which on.
+@Suite struct SimulationTests {
+    private static func number(_ name: String, default value: UInt64) -> UInt64 {
+        ProcessInfo.processInfo.environment[name].flatMap(UInt64.init) ?? value
+    }
+
+    @Test func everyWorldKeepsEveryInvariant() {
+        let count = Self.number("FACET_SIMULATION_SEEDS", default: 200)
+        let summary = Campaign.run(first: Self.number("FACET_SIMULATION_SEED", default: 1), count: count)
+        #expect(summary.failures.isEmpty, "\(summary.text)")
+        #expect(summary.counted * 2 > summary.seeds, "\(summary.text)")
+    }
+
+    @Test func seedsThatOnceFailedHold() {
+        for seed in Corpus.seeds {
+            let summary = Campaign.run(first: seed, count: 1)
+            #expect(summary.failures.isEmpty, "\(summary.text)")
+        }
+    }
+
+    @Test func equalSeedsGiveEqualTraces() {
+        let first = Campaign.run(first: 1_000, count: 20)
+        let second = Campaign.run(first: 1_000, count: 20)
+        #expect(first.hash == second.hash)
+        #expect(first.figures == second.figures)
+        #expect(Campaign.run(first: 1_001, count: 20).hash != first.hash)
+    }
+
+    /// L2: no fault, no failover; and everything is acknowledged.
+    @Test(arguments: [1, 2, 3, 5]) func aQuietWorldHasOneReign(copies: Int) {
+        var options = WorldOptions()
+        options.copies = copies
+        options.minISR = (copies + 1) / 2
+        for seed in 1...5 as ClosedRange<UInt64> {
+            let world = World(seed: seed, options: options)
+            world.run()
+            #expect(world.failure == nil)
+            #expect(world.figures.reigns == 1)
+            #expect(world.figures.shrinks == 0)
+            #expect(world.figures.acknowledged > 100)
+            #expect(world.figures.strongReads > 100)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+package import Replication
+
+/// Many seeds, one after another.
+package enum Campaign {
+    package struct Summary: Sendable {
+        package var mutant: Mutant?
+        package var seeds = 0
+        package var counted = 0
+        package var failures: [(seed: UInt64, text: String)] = []
+        package var figures = WorldFigures()
+        /// Of every seed's trace, in order.
+        package var hash: UInt64 = 0
+
+        package var text: String {
+            let figures = figures
+            var lines = [
+                "\(mutant?.rawValue ?? "core"): \(seeds) seeds, \(counted) counted, \(failures.count) failed, "
+                    + "\(figures.events) events, \(figures.acknowledged) writes, \(figures.strongReads) strong, "
+                    + "\(figures.sessionReads) session and \(figures.boundedReads) bounded reads, "
+                    + "\(figures.reigns) reigns, \(figures.shrinks) shrinks, \(figures.expands) expands, "
+                    + "\(figures.crashes) crashes, \(figures.lostDisks) lost disks, trace \(String(hash, radix: 16))"
+            ]
+            lines += failures.prefix(5).map { "  seed \($0.seed): \($0.text)" }
+            if mutant == nil, let worst = failures.first { lines += Campaign.story(of: worst.seed) }
+            return lines.joined(separator: "\n")
+        }
+    }
+
+    /// With a mutant it ends at the first seed that notices.
+    package static func run(first: UInt64, count: UInt64, mutant: Mutant? = nil) -> Summary {
+        var summary = Summary(mutant: mutant)
+        for seed in first..<(first + count) {
+            let world = World(seed: seed, options: WorldOptions(seed: seed, mutant: mutant))
+            world.run()
+            summary.seeds += 1
+            summary.add(world)
+            if mutant != nil, world.failure != nil { break }
+        }
+        return summary
+    }
+
+    /// The end of a failing seed, told event by event.
+    package static func story(of seed: UInt64, mutant: Mutant? = nil, lines: Int = 60) -> [String] {
+        let options = WorldOptions(seed: seed, mutant: mutant)
+        let world = World(seed: seed, options: options, keepsTrail: true)
+        world.run()
+        let told = world.trail.suffix(lines).map { String(shortened($0).prefix(300)) }
+        return ["seed \(seed): \(options.description)"] + told + [world.failure ?? "no failure"]
+    }
+
+    /// Swift's own descriptions, without what every one of them says.
+    private static func shortened(_ text: String) -> String {
+        var text = text
+        let noise = [
+            "Replication.", "FaceModel.", "ReplicaMessage(generation: Generation(value: 0), ", "ReplicaMessage.Body.",
+            "Incarnation(value: ", "generation: Generation(value: 0), ", "00000000-0000-0000-0000-0000000000",
+        ]
+        for part in noise { text = text.split(separator: part, omittingEmptySubsequences: false).joined() }
+        return text
+    }
+}
+
+extension Campaign.Summary {
+    fileprivate mutating func add(_ world: World) {
+        if let failure = world.failure { failures.append((world.seed, failure)) }
+        if world.figures.counts { counted += 1 }
+        hash = (hash ^ world.traceHash) &* 0x100_0000_01B3
+        figures.add(world.figures)
+    }
+}
+
+extension WorldFigures {
+    fileprivate mutating func add(_ other: WorldFigures) {
+        events += other.events
+        acknowledged += other.acknowledged
+        strongReads += other.strongReads
+        sessionReads += other.sessionReads
+        boundedReads += other.boundedReads
+        reigns += other.reigns
+        shrinks += other.shrinks
+        expands += other.expands
+        crashes += other.crashes
+        lostDisks += other.lostDisks
+        faults += other.faults
+    }
+}

@@ -1,0 +1,72 @@
+import FaceModel
+import Replication
+
+/// A record as a simulated disk keeps it.
+struct SimulatedRecord: Hashable {
+    let epoch: Epoch
+    /// A client's value; 0 for records of the protocol itself.
+    let value: UInt64
+    /// What this copy's own sync had covered when it wrote the record.
+    let stamp: Int
+}
+
+/// A directory of a replica: what survives a crash, and what does not.
+struct SimulatedDisk {
+    var replica: ReplicaID
+    var incarnation: UInt64 = 0
+    var memory: ReplicaMemory?
+    /// Written, as far as `durable` synced.
+    var records: [SimulatedRecord] = []
+    var durable = 0
+    /// A crash left part of a record behind the last.
+    var torn = false
+    /// The scan will find proof of loss.
+    var lossProven = false
+
+    var outline: LogOutline {
+        var outline = LogOutline()
+        for record in records { outline.append(1, of: record.epoch) }
+        return outline
+    }
+}
+
+/// A machine with its disk and its process.
+struct SimulatedNode {
+    var disk: SimulatedDisk
+    var up = true
+    /// Counts processes; an event of an earlier one is void.
+    var life = 0
+    /// The process that last raised the directory's incarnation.
+    var raisedInLife = -1
+    var core: ReplicaCore?
+    var stalledUntil = 0
+    /// Copies made here so far, so that each has its own id.
+    var copies = 1
+    /// Records applied by this process, and the state they make.
+    var applied = 0
+    var stateHash: UInt64 = 0
+    /// A copy of the disk taken some time ago.
+    var backup: SimulatedDisk?
+    /// The primary's values for its writes, until they are in the log.
+    var values: [UInt64: [UInt64]] = [:]
+    var requests: UInt64 = 0
+}
+
+/// The control plane of the simulation: linearizable, apart from the network to it.
+struct SimulatedStore {
+    var state: RegisterState
+    var incarnations: [ReplicaID: Incarnation] = [:]
+    /// The process that wrote each.
+    var writers: [ReplicaID: Int] = [:]
+    var reports: [ReplicaID: (report: ReplicaReport, at: Int)] = [:]
+    /// Epochs whose primary somebody called gone.
+    var suspected: Set<Epoch> = []
+
+    mutating func attempt(_ transaction: RegisterTransaction) -> TransactionOutcome {
+        guard transaction.expected == state.revision,
+            transaction.joiners.allSatisfy({ incarnations[$0.replica] == $0.incarnation })
+        else { return .refused(state) }
+        state = RegisterState(configuration: transaction.new, revision: state.revision + 1)
+        return .made(revision: state.revision)
+    }
+}

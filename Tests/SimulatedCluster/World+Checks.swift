@@ -1,0 +1,112 @@
+import FaceModel
+import Replication
+
+/// The invariants, checked where something touches them. Numbers are those of the design.
+extension World {
+    func check(_ node: Int, epochBefore: Epoch) {
+        guard let core = nodes[node].core else { return }
+        // A log whose end was in doubt counts again once a primary has completed it.
+        if core.isClean { checker.holed.remove(core.id) }
+        if core.epoch < epochBefore { fail("S2 node \(node) went back from epoch \(epochBefore) to \(core.epoch)") }
+        if core.log.last.value != nodes[node].disk.records.count { fail("S3 node \(node): outline and log differ") }
+        if Int(core.durable.value) > nodes[node].disk.durable { fail("S4 node \(node) calls durable what is not") }
+    }
+
+    func truncate(_ node: Int, after index: Int) {
+        let disk = nodes[node].disk
+        if index < nodes[node].applied {
+            fail("S3 node \(node) removes from \(index + 1), applied to \(nodes[node].applied)")
+        }
+        for place in stride(from: index + 1, through: disk.records.count, by: 1) {
+            guard let committed = checker.committed(at: place) else { break }
+            let own = disk.records[place - 1]
+            if own.epoch == committed.epoch { fail("S3 node \(node) removes committed \(place)") }
+        }
+        nodes[node].disk.records.removeLast(disk.records.count - index)
+        nodes[node].disk.durable = min(disk.durable, index)
+    }
+
+    func apply(_ node: Int, through index: Int) {
+        guard let core = nodes[node].core else { return }
+        for place in stride(from: nodes[node].applied + 1, through: index, by: 1) {
+            let record = nodes[node].disk.records[place - 1]
+            guard checker.commit(record, at: place) else {
+                return fail("S3 node \(node) commits another record at \(place) in epoch \(core.epoch)")
+            }
+            nodes[node].stateHash = (nodes[node].stateHash ^ record.value) &* 0x100_0000_01B3
+            guard checker.state(nodes[node].stateHash, after: place) else {
+                return fail("S9 node \(node) has another state after \(place)")
+            }
+        }
+        nodes[node].applied = max(nodes[node].applied, index)
+        mix(UInt64(index))
+        guard core.isPrimary else { return }
+        if !checker.commits(core.id, in: core.epoch) { fail("S2 two primaries commit in epoch \(core.epoch)") }
+        checkMembers("commit of \(index) by node \(node)")
+    }
+
+    /// S4 and S5: every member of the in-sync set holds every committed record durably, but for lost disks.
+    func checkMembers(_ occasion: String) {
+        let last = checker.committedCount
+        guard last > 0, let record = checker.committed(at: last) else { return }
+        for member in store.state.configuration.isr where isIntact(member) {
+            let disk = nodes[Self.node(of: member)].disk
+            guard disk.durable >= last, disk.records[last - 1].epoch == record.epoch else {
+                return fail("S5 after \(occasion): member \(member) lacks \(last)")
+            }
+        }
+    }
+
+    func checkRead(_ number: RequestNumber, at index: Int, by node: Int) {
+        guard let read = checker.ended(number, at: node) else { return }
+        if nodes[node].applied < index {
+            fail("S6 node \(node) answers at \(index), applied to \(nodes[node].applied)")
+        }
+        switch read {
+        case .strong(let floor):
+            figures.strongReads += 1
+            if index < floor { fail("S6 node \(node) reads at \(index), acknowledged was \(floor)") }
+        case .session(let floor):
+            figures.sessionReads += 1
+            if index < floor { fail("S7 session: node \(node) reads at \(index), asked for \(floor)") }
+        case .bounded(let bound):
+            figures.boundedReads += 1
+            let floor = checker.acknowledged(at: now - bound - 1)
+            if index < floor { fail("S7 bounded: node \(node) reads at \(index), \(bound) ms ago there was \(floor)") }
+        }
+    }
+
+    /// S14.
+    func checkTransition(from old: ShardConfiguration, to new: ShardConfiguration) {
+        let sameMembers = old.isr == new.isr && old.version == new.version
+        let isFailover =
+            new.epoch == old.epoch.next && sameMembers && old.learners == new.learners && new.isr.contains(new.primary)
+        let isMembers =
+            new.epoch == old.epoch && new.version == old.version + 1 && new.primary == old.primary
+            && new.isr.contains(new.primary) && new.isr.count >= new.minISR && new.named == old.named
+        let isNaming = new.epoch == old.epoch && sameMembers && new.primary == old.primary
+        if !isFailover, !isMembers, !isNaming { fail("S14 from \(old) to \(new)") }
+        if isMembers {
+            if !Set(old.isr).isSubset(of: new.isr) { figures.shrinks += 1 }
+            if !Set(new.isr).isSubset(of: old.isr) { figures.expands += 1 }
+        }
+        checkMembers("a change of the register")
+    }
+
+    func checkEnd() {
+        if checker.acknowledgedAfterFaults == 0 {
+            fail("L1 nothing was acknowledged after the faults; \(store.state.configuration)")
+        }
+        if options.faults.isEmpty, figures.reigns > 1 { fail("L2 \(figures.reigns) reigns without a fault") }
+        for node in nodes.indices {
+            guard let core = nodes[node].core, core.isServing, core.isPrimary else { continue }
+            for index in 1...max(1, checker.acknowledged) where checker.acknowledged > 0 {
+                let record = nodes[node].disk.records.count >= index ? nodes[node].disk.records[index - 1] : nil
+                let committed = checker.committed(at: index)
+                if core.epoch == store.state.configuration.epoch, record?.value != committed?.value {
+                    return fail("S1 the primary has lost \(index)")
+                }
+            }
+        }
+    }
+}

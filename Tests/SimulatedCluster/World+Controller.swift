@@ -1,0 +1,48 @@
+import FaceModel
+import Replication
+
+/// The controllers' part: they suspect, choose, and name the copies that should exist. Two may act on old knowledge.
+extension World {
+    func controller() {
+        queue.add(.controller, at: now + 60 + random.below(80))
+        // What another controller did meanwhile makes this one's transaction fail, as the store compares.
+        let state = store.state
+        guard nameCopies(state) == state else { return }
+        guard isSuspected(state.configuration) else { return }
+        let leases = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report)
+        let reports = leases.sorted { $0.replica < $1.replica }
+        let successor = Election.successor(
+            of: state.configuration, reports: reports, incarnations: store.incarnations, mutant: options.mutant)
+        guard let successor else { return }
+        figures.reigns += 1
+        let chosen = RegisterTransaction.Joiner(
+            replica: successor.primary, incarnation: successor.primaryIncarnation)
+        change(RegisterTransaction(expected: state.revision, new: successor, joiners: [chosen]))
+    }
+
+    private func isSuspected(_ configuration: ShardConfiguration) -> Bool {
+        if configuration.epoch == Epoch(0) { return true }
+        if has(.wrongSuspicion), random.chance(5) { return true }
+        let primary = store.reports[configuration.primary]
+        return store.suspected.contains(configuration.epoch) || primary.map { now - $0.at > 2_500 } ?? true
+    }
+
+    /// A new copy becomes a learner, and one that was emptied is no longer named.
+    private func nameCopies(_ state: RegisterState) -> RegisterState {
+        let configuration = state.configuration
+        let live = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report.replica)
+        let newest = live.filter { replica in
+            !live.contains { Self.node(of: $0) == Self.node(of: replica) && $0 > replica }
+        }
+        let unnamed = newest.filter { !configuration.named.contains($0) }
+        let emptied = configuration.learners.filter { learner in
+            newest.contains { Self.node(of: $0) == Self.node(of: learner) && $0 > learner }
+        }
+        guard !unnamed.isEmpty || !emptied.isEmpty else { return state }
+        let learners = configuration.learners.filter { !emptied.contains($0) } + unnamed
+        change(
+            RegisterTransaction(
+                expected: state.revision, new: configuration.with(learners: learners), joiners: []))
+        return store.state
+    }
+}

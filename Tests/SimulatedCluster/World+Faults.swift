@@ -1,0 +1,111 @@
+import FaceModel
+import Replication
+
+/// What goes wrong.
+extension World {
+    func fault() {
+        guard faultsOn else { return }
+        queue.add(.fault, at: now + 100 + random.below(900))
+        figures.faults += 1
+        let kinds: [WorldOptions.Fault] = [
+            .crash, .crash, .cut, .oneWayCut, .cutFromStore, .stall, .diskLoss, .rolledBackDisk, .rot, .powerCut,
+        ]
+        let kind = kinds[random.below(kinds.count)]
+        let node = random.below(nodes.count)
+        if random.chance(350) { cuts = [] }
+        guard has(kind) else { return }
+        note("fault \(kind) at \(node)")
+        switch kind {
+        case .crash: crash(node)
+        case .cut: for other in nodes.indices { cut(node, other, permille: 800) }
+        case .oneWayCut: cuts.insert(node * 16 + random.below(nodes.count))
+        case .cutFromStore: cut(node, Self.storeMachine, permille: 900)
+        case .stall: nodes[node].stalledUntil = now + random.below(2_500)
+        case .powerCut: for node in nodes.indices { crash(node) }
+        default: damage(node, kind)
+        }
+    }
+
+    private func cut(_ one: Int, _ other: Int, permille: Int) {
+        if random.chance(permille) { cuts.insert(one * 16 + other) }
+        if random.chance(permille) { cuts.insert(other * 16 + one) }
+    }
+
+    /// The process is gone, and with it some of what was not synced.
+    func crash(_ node: Int) {
+        guard nodes[node].up else { return }
+        figures.crashes += 1
+        var disk = nodes[node].disk
+        let kept = disk.durable + random.below(disk.records.count - disk.durable + 1)
+        if kept < disk.records.count, has(.tornTail), random.chance(500) { disk.torn = true }
+        disk.records.removeLast(disk.records.count - kept)
+        disk.durable = min(disk.durable, kept)
+        if random.chance(300) { nodes[node].backup = disk }
+        nodes[node].disk = disk
+        nodes[node].core = nil
+        nodes[node].up = false
+        nodes[node].life += 1
+        nodes[node].values = [:]
+        checker.crashed(node)
+        note("node \(node) crashed, \(kept) records kept\(disk.torn ? ", torn" : "")")
+        restart(node, in: 30 + random.below(1_800))
+    }
+
+    private func restart(_ node: Int, in delay: Int) {
+        let life = nodes[node].life
+        nodes[node].up = true
+        queue.add(.boot(node, life: life), at: now + delay)
+    }
+
+    /// A disk that loses what was synced; only as long as the promise holds: `minISR` - 1 of the in-sync set.
+    private func damage(_ node: Int, _ kind: WorldOptions.Fault) {
+        guard mayLose(node) else { return }
+        crash(node)
+        figures.lostDisks += 1
+        switch kind {
+        case .rolledBackDisk:
+            guard let backup = nodes[node].backup, backup.incarnation < nodes[node].disk.incarnation else { return }
+            checker.holed.insert(backup.replica)
+            nodes[node].disk = backup
+        case .rot: rot(node)
+        default: makeEmpty(node)
+        }
+    }
+
+    /// One record goes bad. Whether that is proof of loss is for those behind it to say.
+    private func rot(_ node: Int) {
+        let disk = nodes[node].disk
+        guard !disk.records.isEmpty else { return }
+        let bad = disk.records.count - 1 - random.below(min(disk.records.count, 12))
+        let proven = disk.records[bad...].dropFirst().contains { $0.stamp > bad }
+        nodes[node].disk.records.removeLast(disk.records.count - bad)
+        nodes[node].disk.durable = min(disk.durable, bad)
+        nodes[node].disk.lossProven = proven
+        nodes[node].disk.torn = !proven
+        checker.holed.insert(disk.replica)
+        note("node \(node) rots at \(bad + 1), \(proven ? "proven" : "not proven")")
+    }
+
+    /// The members of the in-sync set whose disks still hold what they acknowledged.
+    func isIntact(_ replica: ReplicaID) -> Bool {
+        nodes[Self.node(of: replica)].disk.replica == replica && !checker.holed.contains(replica)
+    }
+
+    private func mayLose(_ node: Int) -> Bool {
+        let members = store.state.configuration.isr
+        let lost = members.count { !isIntact($0) }
+        guard members.contains(nodes[node].disk.replica) else { return true }
+        let others = members.filter { Self.node(of: $0) != node }
+        let allClean = others.allSatisfy { isIntact($0) ? !nodes[Self.node(of: $0)].disk.torn && isClean($0) : true }
+        return lost < options.minISR - 1 && allClean
+    }
+
+    private func isClean(_ replica: ReplicaID) -> Bool { nodes[Self.node(of: replica)].core?.isClean ?? true }
+
+    func endFaults() {
+        note("faults end")
+        faultsOn = false
+        cuts = []
+        for node in nodes.indices { nodes[node].stalledUntil = min(nodes[node].stalledUntil, now) }
+    }
+}

@@ -1,0 +1,165 @@
+import FaceModel
+import Replication
+
+/// Machines: how a process starts, hears, and carries out what its core decides.
+extension World {
+    /// The machine is on, and not an earlier process of it.
+    private func isAlive(_ node: Int, _ life: Int) -> Bool { nodes[node].up && nodes[node].life == life }
+
+    /// Puts off what meets a stalled process.
+    private func isStalled(_ node: Int, _ happening: @autoclosure () -> Happening) -> Bool {
+        guard nodes[node].stalledUntil > now else { return false }
+        queue.add(happening(), at: nodes[node].stalledUntil + 1)
+        return true
+    }
+
+    /// A start: the directory gets a higher incarnation, then the control plane is asked to take it, until it answers.
+    func boot(_ node: Int, _ life: Int) {
+        guard isAlive(node, life), nodes[node].core == nil else { return }
+        if nodes[node].disk.lossProven, options.mutant != .damagedLogStays { makeEmpty(node) }
+        if nodes[node].raisedInLife != life {
+            nodes[node].raisedInLife = life
+            nodes[node].disk.incarnation += 1
+        }
+        request(.start(nodes[node].disk.replica, nodes[node].disk.incarnation), from: node)
+        queue.add(.boot(node, life: life), at: now + 150)
+    }
+
+    /// A new copy, with a new id and nothing in it.
+    func makeEmpty(_ node: Int) {
+        nodes[node].copies += 1
+        note("node \(node) begins copy \(nodes[node].copies)")
+        nodes[node].disk = SimulatedDisk(replica: Self.replica(node, copy: nodes[node].copies))
+        nodes[node].disk.incarnation = 1
+        nodes[node].backup = nil
+    }
+
+    private func start(_ node: Int, _ state: RegisterState) {
+        let disk = nodes[node].disk
+        var memory = disk.memory ?? ReplicaMemory(epoch: state.configuration.epoch, register: state)
+        if disk.torn { memory.isSuspect = true }
+        let tail: ScannedLog.Tail = disk.lossProven ? .lossProven : disk.torn ? .suspect : .clean
+        nodes[node].disk.torn = false
+        nodes[node].disk.lossProven = false
+        nodes[node].disk.memory = memory
+        nodes[node].disk.durable = disk.records.count
+        nodes[node].core = ReplicaCore(
+            id: disk.replica, incarnation: Incarnation(disk.incarnation),
+            timing: ReplicaTiming(replicas: options.copies),
+            memory: memory, scanned: ScannedLog(outline: disk.outline, tail: tail), at: Moment(milliseconds: now),
+            mutant: options.mutant)
+        nodes[node].applied = 0
+        nodes[node].stateHash = 0
+        note("node \(node) starts as \(disk.incarnation), \(disk.records.count) records, \(tail)")
+        step(node, .register(state))
+        queue.add(.tick(node, life: nodes[node].life), at: now + 1)
+        report(node)
+    }
+
+    func tick(_ node: Int, _ life: Int) {
+        guard isAlive(node, life), !isStalled(node, .tick(node, life: life)) else { return }
+        step(node, .tick)
+        queue.add(.tick(node, life: life), at: now + 20 + random.below(5))
+        if random.chance(60) { request(.read, from: node) }
+        if random.chance(120) { report(node) }
+    }
+
+    func report(_ node: Int) {
+        guard let core = nodes[node].core, !core.isStopped else { return }
+        let end = LogPoint(epoch: core.log.epoch(at: core.durable) ?? Epoch(0), index: core.durable)
+        let report = ReplicaReport(
+            replica: core.id, incarnation: core.incarnation, isClean: core.isClean, durable: end)
+        request(.report(report), from: node)
+    }
+
+    func deliver(_ message: ReplicaMessage, _ values: [UInt64], from sender: ReplicaID, to receiver: ReplicaID) {
+        let node = Self.node(of: receiver)
+        guard nodes[node].up, nodes[node].disk.replica == receiver, nodes[node].core != nil,
+            !isStalled(node, .deliver(message, values, from: sender, to: receiver))
+        else { return }
+        step(node, .message(message, from: sender), values: values)
+    }
+
+    func synced(_ node: Int, _ life: Int, _ point: LogPoint) {
+        guard isAlive(node, life), !isStalled(node, .synced(node, life: life, point)) else { return }
+        let reached = Int(point.index.value)
+        if reached <= nodes[node].disk.records.count, nodes[node].disk.records[reached - 1].epoch == point.epoch {
+            nodes[node].disk.durable = max(nodes[node].disk.durable, reached)
+        }
+        step(node, .durable(point))
+    }
+
+    func receive(_ reply: StoreReply, at node: Int, _ life: Int) {
+        guard isAlive(node, life), !isStalled(node, .reply(reply, to: node, life: life)) else { return }
+        switch reply {
+        case .started(let accepted, let replica, let state):
+            guard nodes[node].core == nil, nodes[node].disk.replica == replica else { return }
+            if !accepted { makeEmpty(node) } else { start(node, state) }
+        case .register(let state): step(node, .register(state))
+        case .transaction(let outcome): step(node, .transaction(outcome))
+        }
+    }
+
+    /// One event for a core, and all that follows from it. A crash may come between any two effects.
+    func step(_ node: Int, _ event: ReplicaEvent, values: [UInt64] = []) {
+        guard nodes[node].core != nil else { return }
+        let before = nodes[node].core?.epoch ?? Epoch(0)
+        let effects = nodes[node].core?.step(event, at: Moment(milliseconds: now)) ?? []
+        note("node \(node) \(event)")
+        for effect in effects {
+            note("     node \(node) -> \(effect)")
+            if has(.crashInside), random.chance(1) { return crash(node) }
+            perform(effect, at: node, event, values)
+            guard nodes[node].core != nil else { return }
+        }
+        mix(UInt64(node) << 32 ^ UInt64(effects.count))
+        check(node, epochBefore: before)
+    }
+
+    private func perform(_ effect: ReplicaEffect, at node: Int, _ event: ReplicaEvent, _ values: [UInt64]) {
+        switch effect {
+        case .persist(let memory): nodes[node].disk.memory = memory
+        case .truncate(let after): truncate(node, after: Int(after.value))
+        case .append(let first, let count, let source): append(first, count, source, at: node, event, values)
+        case .synchronize(let point):
+            var delay = 1 + random.below(3)
+            if has(.slowSync), random.chance(20) { delay += random.below(400) }
+            queue.add(.synced(node, life: nodes[node].life, point), at: now + delay)
+        case .send(let message, let receiver): send(message, from: node, to: receiver)
+        case .apply(let index): apply(node, through: Int(index.value))
+        case .answer(let number, let answer): answered(number, answer, by: node)
+        case .transact(let transaction): request(.transact(transaction), from: node)
+        case .readRegister: request(.read, from: node)
+        case .suspectPrimary(let epoch): request(.suspect(epoch), from: node)
+        case .stop(let reason): stopped(node, reason)
+        }
+    }
+
+    private func append(
+        _ first: LogIndex, _ count: Int, _ source: ReplicaEffect.Source, at node: Int, _ event: ReplicaEvent,
+        _ values: [UInt64]
+    ) {
+        guard let core = nodes[node].core else { return }
+        let disk = nodes[node].disk
+        guard Int(first.value) == disk.records.count + 1 else { return fail("S3 node \(node) appends behind a gap") }
+        for offset in 0..<count {
+            let index = first.advanced(by: offset)
+            var (value, epoch) = (UInt64(0), core.epoch)
+            switch source {
+            case .message:
+                guard case .message(let message, _) = event, case .append(let append) = message.body else { return }
+                value = values[Int(index.value - append.range.previous.index.value) - 1]
+                epoch = append.range.runs.last { $0.first <= index }?.epoch ?? Epoch(0)
+            case .write(let number): value = nodes[node].values[number.value]?[offset] ?? 0
+            case .epochStart, .noop: break
+            }
+            nodes[node].disk.records.append(SimulatedRecord(epoch: epoch, value: value, stamp: disk.durable))
+        }
+    }
+
+    private func stopped(_ node: Int, _ reason: StopReason) {
+        guard reason == .lossProven || reason == .logFailed else { return fail("node \(node) stopped: \(reason)") }
+        nodes[node].disk.lossProven = true
+        crash(node)
+    }
+}

@@ -1,0 +1,146 @@
+import FaceModel
+import Replication
+
+/// A seeded world around real replica cores: a network, disks, machines that fail, a control plane, clients and a
+/// checker. Nothing in it but its seed decides what happens.
+package final class World {
+    enum Happening {
+        case tick(Int, life: Int)
+        case deliver(ReplicaMessage, [UInt64], from: ReplicaID, to: ReplicaID)
+        case synced(Int, life: Int, LogPoint)
+        case boot(Int, life: Int)
+        case request(StoreRequest, from: Int, life: Int)
+        case reply(StoreReply, to: Int, life: Int)
+        case controller
+        case client
+        case fault
+        case faultsEnd
+    }
+
+    enum StoreRequest {
+        case start(ReplicaID, UInt64)
+        case read
+        case transact(RegisterTransaction)
+        case suspect(Epoch)
+        case report(ReplicaReport)
+    }
+
+    enum StoreReply {
+        case started(Bool, ReplicaID, RegisterState)
+        case register(RegisterState)
+        case transaction(TransactionOutcome)
+    }
+
+    package let seed: UInt64
+    package let options: WorldOptions
+    var random: SeededRandom
+    var queue = EventQueue<Happening>()
+    var now = 0
+    var nodes: [SimulatedNode] = []
+    var store: SimulatedStore
+    /// One-way cuts, `from * 16 + to`; the store is machine 15.
+    var cuts: Set<Int> = []
+    var faultsOn = true
+    var checker: Checker
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    package internal(set) var figures = WorldFigures()
+    /// The last events in words; kept only when asked for.
+    package private(set) var trail: [String] = []
+    private let keepsTrail: Bool
+
+    static let storeMachine = 15
+    private static let eventsMax = 300_000
+
+    package init(seed: UInt64, options: WorldOptions, keepsTrail: Bool = false) {
+        self.seed = seed
+        self.options = options
+        self.keepsTrail = keepsTrail
+        random = SeededRandom(seed: seed)
+        let replicas = (0..<options.copies).map { Self.replica($0, copy: 1) }
+        let configuration = ShardConfiguration(
+            generation: Generation(0), version: 1, epoch: Epoch(0), primary: replicas[0],
+            primaryIncarnation: Incarnation(0), isr: replicas, learners: [], minISR: options.minISR)
+        store = SimulatedStore(state: RegisterState(configuration: configuration, revision: 1))
+        checker = Checker()
+        let memory = ReplicaMemory(epoch: Epoch(0), register: store.state)
+        nodes = replicas.map { SimulatedNode(disk: SimulatedDisk(replica: $0, memory: memory)) }
+    }
+
+    static func replica(_ node: Int, copy: Int) -> ReplicaID {
+        ReplicaID(Bits128(high: 0, low: UInt64(copy * 16 + node)))
+    }
+
+    static func node(of replica: ReplicaID) -> Int { Int(replica.bits.low % 16) }
+
+    /// What went wrong, if anything did.
+    package var failure: String? { checker.failure }
+
+    /// Equal seeds and options give equal ones.
+    package var traceHash: UInt64 { hash }
+
+    package func run() {
+        for node in nodes.indices { queue.add(.boot(node, life: 0), at: 1 + node) }
+        queue.add(.controller, at: 20)
+        queue.add(.client, at: 30)
+        if !options.faults.isEmpty { queue.add(.fault, at: 400) }
+        queue.add(.faultsEnd, at: options.faultsEnd)
+        while checker.failure == nil, let (time, happening) = queue.next(), time <= options.end {
+            now = time
+            figures.events += 1
+            if figures.events > Self.eventsMax { fail("more than \(Self.eventsMax) events: a storm") }
+            mix(UInt64(truncatingIfNeeded: time))
+            handle(happening)
+        }
+        if checker.failure == nil { checkEnd() }
+    }
+
+    func handle(_ happening: Happening) {
+        switch happening {
+        case .tick(let node, let life): tick(node, life)
+        case .deliver(let message, let values, let sender, let receiver):
+            deliver(message, values, from: sender, to: receiver)
+        case .synced(let node, let life, let point): synced(node, life, point)
+        case .boot(let node, let life): boot(node, life)
+        case .request(let request, let node, let life): serve(request, of: node, life)
+        case .reply(let reply, let node, let life): receive(reply, at: node, life)
+        case .controller: controller()
+        case .client: client()
+        case .fault: fault()
+        case .faultsEnd: endFaults()
+        }
+    }
+
+    func has(_ fault: WorldOptions.Fault) -> Bool { faultsOn && options.faults.contains(fault) }
+
+    func mix(_ value: UInt64) { hash = (hash ^ value) &* 0x100_0000_01B3 }
+
+    func note(_ text: @autoclosure () -> String) {
+        guard keepsTrail else { return }
+        trail.append("\(now) \(text())")
+        if trail.count > 4_000 { trail.removeFirst(2_000) }
+    }
+
+    func fail(_ text: String) { checker.fail("t=\(now) \(text)") }
+}
+
+/// What happened in a world.
+package struct WorldFigures: Hashable, Sendable {
+    package var events = 0
+    package var acknowledged = 0
+    package var strongReads = 0
+    package var sessionReads = 0
+    package var boundedReads = 0
+    package var reigns = 0
+    package var shrinks = 0
+    package var expands = 0
+    package var crashes = 0
+    package var lostDisks = 0
+    package var faults = 0
+
+    package init() {}
+
+    /// Whether the seed says anything: a world in which nothing failed proves little.
+    package var counts: Bool {
+        reigns > 1 && shrinks > 0 && expands > 0 && crashes > 0 && acknowledged >= 100
+    }
+}
