@@ -51,9 +51,13 @@ package struct ReplicaRegister: Hashable, Sendable {
 package struct ShardRegister: Hashable, Sendable {
     package var shard: ShardID
     package var generation: Generation
+    /// Rises by one with every change of members that a serving primary makes, and with nothing else.
+    package var version: UInt64
     package var epoch: Epoch
     /// One of `inSync`.
     package var primary: ReplicaID
+    /// The process that was chosen; another one of the same replica does not reign.
+    package var primaryIncarnation: Incarnation
     /// Who has, or will before it answers, every record that was acknowledged; in order, never empty.
     package var inSync: [ReplicaID]
     /// Who receives the log and does not count; in order.
@@ -61,13 +65,15 @@ package struct ShardRegister: Hashable, Sendable {
     /// Members without which nothing is acknowledged, 1 or more.
     package var minInSync: Int
     package init(
-        shard: ShardID, generation: Generation, epoch: Epoch, primary: ReplicaID, inSync: [ReplicaID],
-        learners: [ReplicaID], minInSync: Int
+        shard: ShardID, generation: Generation, version: UInt64, epoch: Epoch, primary: ReplicaID,
+        primaryIncarnation: Incarnation, inSync: [ReplicaID], learners: [ReplicaID], minInSync: Int
     ) {
         self.shard = shard
         self.generation = generation
+        self.version = version
         self.epoch = epoch
         self.primary = primary
+        self.primaryIncarnation = primaryIncarnation
         self.inSync = inSync
         self.learners = learners
         self.minInSync = minInSync

@@ -58,8 +58,10 @@ extension RegisterCodec {
     private static func encode(_ shard: ShardRegister, into fields: inout RegisterFields) {
         fields["shard"] = shard.shard.description
         fields["generation"] = shard.generation.value
+        fields["version"] = shard.version
         fields["epoch"] = shard.epoch.value
         fields["primary"] = shard.primary.description
+        fields["primary_incarnation"] = shard.primaryIncarnation.value
         fields["isr"] = shard.inSync.map(\.description)
         fields["learners"] = shard.learners.map(\.description)
         fields["min_isr"] = shard.minInSync
@@ -79,8 +81,9 @@ extension RegisterCodec {
         }
         return ShardRegister(
             shard: ShardID(try fields.bits("shard")), generation: Generation(generation),
-            epoch: Epoch(try fields.count("epoch")), primary: primary, inSync: inSync, learners: learners,
-            minInSync: minInSync)
+            version: try fields.count("version"), epoch: Epoch(try fields.count("epoch")), primary: primary,
+            primaryIncarnation: Incarnation(try fields.count("primary_incarnation")), inSync: inSync,
+            learners: learners, minInSync: minInSync)
     }
 
     private static func incarnation(_ fields: RegisterFields) throws(ControlPlaneError) -> Incarnation {

@@ -62,7 +62,8 @@ import Testing
     private static func shard(isr: [Int] = [1, 2], minimum: Int = 2) -> String {
         let members = isr.map { "\"\(bits($0))\"" }.joined(separator: ",")
         return #"""
-            {"shard":"\#(bits(9))","generation":0,"epoch":1,"primary":"\#(bits(1))","isr":[\#(members)],
+            {"shard":"\#(bits(9))","generation":0,"version":0,"epoch":1,"primary":"\#(bits(1))",
+            "primary_incarnation":1,"isr":[\#(members)],
             "learners":["\#(bits(3))"],"min_isr":\#(minimum)}
             """#
     }

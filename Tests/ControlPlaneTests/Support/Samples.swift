@@ -46,8 +46,9 @@ enum Samples {
                         sealedKey: [1, 2])),
                 .shard(
                     ShardRegister(
-                        shard: shard, generation: Generation(.max), epoch: Epoch(9), primary: replicas[1],
-                        inSync: [replicas[0], replicas[1]], learners: [replicas[2]], minInSync: 2)),
+                        shard: shard, generation: Generation(.max), version: 4, epoch: Epoch(9), primary: replicas[1],
+                        primaryIncarnation: Incarnation(6), inSync: [replicas[0], replicas[1]], learners: [replicas[2]],
+                        minInSync: 2)),
                 .controller(ControllerRegister(controller: Bits128(high: .max, low: .max), since: time)),
             ]
         }
