@@ -30,10 +30,22 @@ void facet_plane_encode(
     facet_plane_encode_with(chosen, rows, dim, layout, rules, target);
 }
 
-size_t facet_plane_scan(
-    const facet_plane_query *query, const uint8_t *tiles, size_t count, int planes, const facet_plane_limit *limit,
-    uint32_t *positions, int32_t *sums) {
-    return facet_plane_scan_with(chosen, query, tiles, count, planes, limit, positions, sums);
+void facet_plane_sums(
+    const facet_plane_query *queries, size_t query_count, const uint8_t *tiles, size_t tile_bytes, size_t count,
+    int planes, int onto, uint16_t *const *sums) {
+    facet_plane_sums_with(chosen, queries, query_count, tiles, tile_bytes, count, planes, onto, sums);
+}
+
+size_t facet_plane_select(
+    const facet_plane_query *query, const uint16_t *row_sums, const uint8_t *factors, size_t tile_bytes, size_t count,
+    int planes, const facet_plane_limit *limit, uint32_t *positions, int32_t *sums) {
+    return facet_plane_select_with(
+        chosen, query, row_sums, factors, tile_bytes, count, planes, limit, positions, sums);
+}
+
+void facet_plane_columns(
+    const uint8_t *rows, size_t row_bytes, const float *factors, size_t count, uint8_t *tiles) {
+    facet_plane_columns_with(chosen, rows, row_bytes, factors, count, tiles);
 }
 
 size_t facet_plane_refine(

@@ -11,6 +11,11 @@ package struct ScanPart: Hashable, Sendable {
 
     package var rows: Int { runs.reduce(0) { $0 + $1.count } }
 
+    /// Room for what a pass ahead keeps of the part: of whole tiles, at both ends of a run too.
+    package var sumsMax: Int {
+        runs.reduce(0) { $0 + ($1.count / PlaneCode.tileRows + 2) * PlaneCode.tileRows }
+    }
+
     /// `runs`, rising and apart, cut and gathered so that a part has at most `rowsPerPart` rows.
     static func cut(
         _ runs: [Range<Int>], of source: RowSource, leaves: LeafSelection?, rowsPerPart: Int

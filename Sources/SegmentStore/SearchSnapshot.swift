@@ -164,51 +164,54 @@ package struct SearchSnapshot: Sendable {
             }
     }
 
-    /// Offers each of `tops` the live rows of the part that scoring all of them exactly for its query would; returns how
-    /// many are live. Throws `damaged` when a block that is needed fails its checksum: then nothing may be answered.
+    /// Offers each of `tops` the live rows of the part that scoring all of them exactly for its query would; returns
+    /// how many are live. One query may pass over all parts twice: `pass` has memory for `part.sumsMax` sums. Throws
+    /// `damaged` when a block that is needed fails its checksum: then nothing may be answered.
     package func scan(
-        _ part: ScanPart, queries: [PreparedQuery], into tops: inout [TopK], scratch: inout ScanScratch
+        _ part: ScanPart, queries: [PreparedQuery], into tops: inout [TopK], scratch: inout ScanScratch,
+        pass: ScanPass = .only
     ) throws(SegmentError) -> Int {
         precondition(queries.allSatisfy { $0.dimension == dimension }, "a query of another collection")
+        var (scored, pass) = (0, pass)
         switch part.source {
         case .segment(let number):
             let view = segments[segmentIndex(number)]
-            var scored = 0
-            for rows in part.runs { scored += try scan(view, rows, queries, &tops, &scratch) }
-            return scored
+            for rows in part.runs { scored += try scan(view, rows, queries, &tops, &scratch, &pass) }
         case .buffer(let serial):
             let buffer = buffers[bufferIndex(serial)]
-            var scored = 0
-            for rows in part.runs { scored += scan(buffer, rows, part.leaves, queries, &tops, &scratch) }
-            return scored
+            for rows in part.runs { scored += scan(buffer, rows, part.leaves, queries, &tops, &scratch, &pass) }
         }
+        return scored
     }
 
     /// A batch of one query.
     package func scan(
-        _ part: ScanPart, query: PreparedQuery, into best: inout TopK, scratch: inout ScanScratch
+        _ part: ScanPart, query: PreparedQuery, into best: inout TopK, scratch: inout ScanScratch,
+        pass: ScanPass = .only
     ) throws(SegmentError) -> Int {
         var tops = [best]
         defer { best = tops[0] }
-        return try scan(part, queries: [query], into: &tops, scratch: &scratch)
+        return try scan(part, queries: [query], into: &tops, scratch: &scratch, pass: pass)
     }
 
     private func scan(
         _ view: SegmentView, _ rows: Range<Int>, _ queries: [PreparedQuery], _ tops: inout [TopK],
-        _ scratch: inout ScanScratch
+        _ scratch: inout ScanScratch, _ pass: inout ScanPass
     ) throws(SegmentError) -> Int {
         let segment = view.segment
         return try segment.withIDs { (ids) throws(SegmentError) -> Int in
             let block = RowBlock<SegmentError>(
                 reading: { (rows, floats) throws(SegmentError) in try segment.read(rows, to: floats) },
                 ids: ids + rows.lowerBound, rows: rows, source: .segment(segment.number), planes: segment.planes)
-            return try VectorSearch.scan(block, dead: view.dead, queries: queries, into: &tops, scratch: &scratch)
+            defer { pass = pass.dropping(block.sums) }
+            return try VectorSearch.scan(
+                block, dead: view.dead, queries: queries, into: &tops, scratch: &scratch, pass: pass)
         }
     }
 
     private func scan(
         _ buffer: DatedBuffer, _ rows: Range<Int>, _ leaves: LeafSelection?, _ queries: [PreparedQuery],
-        _ tops: inout [TopK], _ scratch: inout ScanScratch
+        _ tops: inout [TopK], _ scratch: inout ScanScratch, _ pass: inout ScanPass
     ) -> Int {
         var dead = buffer.dead
         // Others' rows count as dead ones: a buffer is small, and its rows stand as they came.
@@ -228,7 +231,9 @@ package struct SearchSnapshot: Sendable {
                 rows: held.vectors.base + within * dimension, ids: held.ids + within, count: count,
                 source: .buffer(buffer.view.serial), firstRow: row, planes: held.planes, firstPlaneRow: within,
                 encodedTiles: filled / PlaneCode.tileRows)
-            scored += VectorSearch.scan(block, dead: dead, queries: queries, into: &tops, scratch: &scratch)
+            scored += VectorSearch.scan(
+                block, dead: dead, queries: queries, into: &tops, scratch: &scratch, pass: pass)
+            pass = pass.dropping(block.sums)
             row += count
         }
         return scored

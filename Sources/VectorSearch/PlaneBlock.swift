@@ -103,39 +103,34 @@ package struct PlaneBlock: Sendable {
         facet_plane_encode(rows, code.dimension, &layout, &rules, &target)
     }
 
-    /// The rows of `count` tiles from `tile` on that may score `bound` by what every stage says: their numbers, from the
-    /// first tile's first row, rising, in `positions`, and what all their planes sum up to in `sums`. Both arrays have
-    /// room for every row; `left` is told how many rows each stage left.
-    func survivors(
-        _ query: PlaneQuery, tile: Int, count: Int, bound: Float, positions: UnsafeMutablePointer<UInt32>,
-        sums: UnsafeMutablePointer<Int32>, left: inout PlaneCounts
-    ) -> Int {
+    /// Adds up the first planes of `count` tiles from `tile` on for each of `queries` queries, as the kernel takes
+    /// them.
+    func sum(
+        _ queries: UnsafePointer<facet_plane_query>, _ queryCount: Int, tile: Int, count: Int,
+        into rowSums: UnsafePointer<UnsafeMutablePointer<UInt16>?>
+    ) {
         precondition(tile >= 0 && count >= 0 && tile + count <= tiles, "tiles beyond the block")
-        return query.withTables { tables in
-            let limit = query.limit(bound, planes: code.first)
-            var found = scan(tables, tile: tile, count: count, limit: limit, positions, sums)
-            left.count(scanned: count * PlaneCode.tileRows, left: found)
-            for stage in 0..<stages.count where found > 0 {
-                let limit = query.limit(bound, planes: code.prefix(stages: stage + 1))
-                found = refine(tables, stage: stage, tile: tile, limit: limit, positions, sums, found)
-                left.count(stage: stage + 1, left: found)
-            }
-            return found
-        }
+        facet_plane_sums(
+            queries, queryCount, bytes(ofTile: tile), code.tileBytes, count, Int32(code.first), 0, rowSums)
     }
 
-    private func scan(
-        _ query: UnsafePointer<facet_plane_query>, tile: Int, count: Int, limit: facet_plane_limit,
-        _ positions: UnsafeMutablePointer<UInt32>, _ sums: UnsafeMutablePointer<Int32>
+    /// The rows of these tiles that go on by what `sum` gave: their numbers, from the first tile's first row, rising,
+    /// in `positions`, and what their planes sum up to in `sums`. Both arrays have room for every row.
+    func select(
+        _ query: UnsafePointer<facet_plane_query>, _ rowSums: UnsafePointer<UInt16>, tile: Int, count: Int,
+        limit: facet_plane_limit, positions: UnsafeMutablePointer<UInt32>, sums: UnsafeMutablePointer<Int32>
     ) -> Int {
         var limit = limit
-        return facet_plane_scan(query, bytes(ofTile: tile), count, Int32(code.first), &limit, positions, sums)
+        let factors = bytes(ofTile: tile) + code.first * code.planeBytes * PlaneCode.tileRows
+        return facet_plane_select(
+            query, rowSums, factors, code.tileBytes, count, Int32(code.first), &limit, positions, sums)
     }
 
-    /// `stage` counts the later ones.
-    private func refine(
+    /// Keeps those of `count` selected rows that go on by the planes of a later stage, and returns how many. `tile` is
+    /// what positions count from; stages count from 0.
+    func refine(
         _ query: UnsafePointer<facet_plane_query>, stage: Int, tile: Int, limit: facet_plane_limit,
-        _ positions: UnsafeMutablePointer<UInt32>, _ sums: UnsafeMutablePointer<Int32>, _ count: Int
+        positions: UnsafeMutablePointer<UInt32>, sums: UnsafeMutablePointer<Int32>, _ count: Int
     ) -> Int {
         var limit = limit
         let row = tile * PlaneCode.tileRows
@@ -145,15 +140,30 @@ package struct PlaneBlock: Sendable {
             Int32(code.prefix(stages: stage)), Int32(planes), &limit, positions, sums, count)
     }
 
+    /// The first later stage of `count` tiles from `tile` on, turned into columns as the first planes are.
+    func turn(tile: Int, count: Int, into columns: UnsafeMutablePointer<UInt8>) {
+        let row = tile * PlaneCode.tileRows
+        facet_plane_columns(
+            bytes(of: stages[0], row, planes: code.later[0]), code.later[0] * code.planeBytes,
+            factors(of: stages[0], row), count, columns)
+    }
+
     /// One stage of one tile, the first being 0.
     func read(
         _ stage: Int, _ query: UnsafePointer<facet_plane_query>, _ tile: Int, limit: facet_plane_limit,
         _ positions: inout [UInt32], _ sums: inout [Int32]
     ) {
-        _ =
-            stage == 0
-            ? scan(query, tile: tile, count: 1, limit: limit, &positions, &sums)
-            : refine(query, stage: stage - 1, tile: tile, limit: limit, &positions, &sums, positions.count)
+        if stage > 0 {
+            _ = refine(
+                query, stage: stage - 1, tile: tile, limit: limit, positions: &positions, sums: &sums, positions.count)
+            return
+        }
+        withUnsafeTemporaryAllocation(of: UInt16.self, capacity: PlaneCode.tileRows) { rowSums in
+            var into = rowSums.baseAddress
+            guard let base = into else { return }
+            sum(query, 1, tile: tile, count: 1, into: &into)
+            _ = select(query, base, tile: tile, count: 1, limit: limit, positions: &positions, sums: &sums)
+        }
     }
 
     /// Factor and radius of a row at a stage, the first being 0.

@@ -8,11 +8,12 @@ struct PlaneCeiling {
     private let centre: Int32
     private let stage: Int
 
-    init(_ planes: PlaneBlock, _ query: PlaneQuery, bound: Float) {
+    /// `isHasty` as `PlaneQuery.limit` takes it.
+    init(_ planes: PlaneBlock, _ query: PlaneQuery, bound: Float, isHasty: Bool) {
         self.planes = planes
         stage = planes.code.later.count
         let read = planes.code.prefix(stages: stage)
-        limit = query.limit(bound, planes: read)
+        limit = query.bounds.limit(bound, planes: read, isHasty: isHasty)
         centre = (1 << Int32(read) - 1) * query.total
     }
 

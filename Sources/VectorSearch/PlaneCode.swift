@@ -15,6 +15,9 @@ package struct PlaneCode: Hashable, Sendable {
     /// Standard errors that a row's estimate is trusted by. Measured: docs/decisions/0012-bit-planes-in-memory.md.
     package static let sigmasDefault = 6.0
 
+    /// Standard errors that a pass ahead trusts estimates by: it is after good rows, of which it may miss some.
+    static let sigmasAhead = 1.5
+
     /// Rows encoded and scanned together.
     package static let tileRows = Int(FACET_TILE_ROWS)
 
@@ -67,7 +70,11 @@ package struct PlaneCode: Hashable, Sendable {
     package let later: [Int]
 
     /// Planes read once the first scan and so many later stages are done.
-    func prefix(stages: Int) -> Int { later.prefix(stages).reduce(first, +) }
+    func prefix(stages: Int) -> Int {
+        var planes = first
+        for stage in 0..<stages { planes += later[stage] }
+        return planes
+    }
 
     /// `dimension` is a collection's; another is a programming error.
     package init(dimension: Int) {
@@ -80,6 +87,11 @@ package struct PlaneCode: Hashable, Sendable {
     /// Bytes of one plane of a row.
     var planeBytes: Int { dimension / 8 }
     var tileBytes: Int { first * planeBytes * Self.tileRows + Int(FACET_TILE_FACTOR_BYTES) }
+
+    /// A tile of the first later stage where it is turned into columns; 0 where there is none.
+    var columnBytes: Int {
+        later.first.map { $0 * planeBytes * Self.tileRows + Int(FACET_TILE_FACTOR_BYTES) } ?? 0
+    }
 
     /// What a block of this code consists of.
     package var sections: [PlaneSection] {

@@ -46,6 +46,9 @@ package struct RowBlock<Failure: Error> {
         return first..<max(first, end)
     }
 
+    /// How many sums a pass ahead keeps of the block: of every row of its tiles.
+    package var sums: Int { tiles.count * PlaneCode.tileRows }
+
     /// The rows, from 0, that stand in no encoded tile.
     var untiled: Range<Int> {
         guard planes != nil else { return 0..<count }

@@ -30,10 +30,13 @@ private struct Query {
 
     init(_ dimension: Int, _ generator: inout Seeded, extreme: Bool) {
         groups = dimension / 8
+        // A run's sizes add up to what a byte holds, or exactly that where `extreme`.
         codes = (0..<(dimension + 255) / 256 * 256).map { index in
-            let code = Int8.random(in: -31...31, using: &generator)
-            guard !extreme else { return index >= dimension ? 0 : code < 0 ? -31 : 31 }
-            return index < dimension ? code : 0
+            let isSparse = extreme || index / Int(FACET_QUERY_RUN) % 3 == 0
+            let place = (index + 5) % Int(FACET_QUERY_RUN)
+            let most: Int8 = index >= dimension ? 0 : !isSparse ? 7 : place < 8 ? 31 : extreme && place == 8 ? 7 : 0
+            if extreme { return Bool.random(using: &generator) ? most : -most }
+            return Int8.random(in: -most...most, using: &generator)
         }
         var byBit = [Int8](repeating: 0, count: codes.count)
         var sums = [UInt8](repeating: 0, count: dimension * 4)
@@ -107,37 +110,116 @@ private func randomLimit(_ generator: inout Seeded) -> facet_plane_limit {
         slack: 0.003, bound: generator.next() % 2 == 0 ? generator.float() : bounds[Int(generator.next() % 6)])
 }
 
+/// What planes sum up to, and the rows that are chosen by it.
 @Test(arguments: [false, true]) private func everyVariantScansAsTheScalarOneDoes(_ extreme: Bool) {
     var generator = Seeded(state: extreme ? 1 : 2)
-    for round in 0..<60 {
+    for round in 0..<80 {
         let planes = Int.random(in: 1...4, using: &generator)
         let groups = Int.random(in: 1...[256, 32, 21, 16][planes - 1], using: &generator)
         let tiles = Int.random(in: 0...3, using: &generator)
-        let query = Query(groups * 8, &generator, extreme: extreme)
+        let queries = (0..<1 + round % 4).map { _ in Query(groups * 8, &generator, extreme: extreme) }
         let memory = randomTiles(tiles, planes: planes, groups: groups, &generator)
+        let expected = sums(0, queries, memory, tiles, planes)
         var limit = randomLimit(&generator)
-        let expected = scan(0, query, memory, tiles, planes, &limit)
+        for (query, rowSums) in zip(queries, expected) {
+            let chosen = choose(0, query, rowSums, memory, tiles, planes, &limit)
+            for variant in supported {
+                #expect(choose(variant, query, rowSums, memory, tiles, planes, &limit) == chosen, "round \(round)")
+            }
+            // Every row passes, with the sum that the definition gives.
+            var all = limit
+            all.bound = -.infinity
+            let every = choose(0, query, rowSums, memory, tiles, planes, &all)
+            #expect(every.positions == (0..<UInt32(tiles * tileRows)).map { $0 })
+            #expect(every.sums == definition(query, memory, tiles, planes))
+        }
         for variant in supported {
             #expect(
-                scan(variant, query, memory, tiles, planes, &limit) == expected,
-                "round \(round), variant \(variant), \(planes) planes of \(groups) bytes")
+                sums(variant, queries, memory, tiles, planes) == expected,
+                "round \(round), variant \(variant), \(queries.count) queries, \(planes) planes of \(groups) bytes")
         }
-        // Every row passes, with the sum that the definition gives.
-        limit.bound = -.infinity
-        let every = scan(0, query, memory, tiles, planes, &limit)
-        #expect(every.positions == (0..<UInt32(tiles * tileRows)).map { $0 })
-        #expect(every.sums == definition(query, memory, tiles, planes))
     }
 }
 
-private func scan(
-    _ variant: Int32, _ query: Query, _ tiles: Bytes, _ count: Int, _ planes: Int, _ limit: inout facet_plane_limit
+/// Every dimension that a collection may have, each number of queries, one plane after another.
+@Test private func planesAddUpOntoThoseBefore() {
+    var generator = Seeded(state: 6)
+    for groups in stride(from: 8, through: 256, by: 1) {
+        let queries = (0..<1 + groups % 4).map { _ in Query(groups * 8, &generator, extreme: groups % 5 == 0) }
+        let first = randomTiles(2, planes: 1, groups: groups, &generator)
+        let second = randomTiles(2, planes: 1, groups: groups, &generator)
+        let before = sums(0, queries, first, 2, 1)
+        let added = sums(0, queries, second, 2, 1)
+        let both = zip(before, added).map { zip($0, $1).map { 2 * $0 + $1 } }
+        for variant in supported { #expect(sums(variant, queries, second, 2, 1, onto: before) == both, "\(groups)") }
+    }
+}
+
+@Test private func everyVariantTurnsRowsIntoColumns() {
+    var generator = Seeded(state: 7)
+    for rowBytes in Array(8...70) + [128, 129, 255, 256, 512] {
+        let tiles = rowBytes % 3
+        let count = tiles * tileRows
+        let rows = (0..<count * rowBytes).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+        let factors = (0..<2 * count).map { _ in generator.float() }
+        let tileBytes = rowBytes * tileRows + Int(FACET_TILE_FACTOR_BYTES)
+        for variant in supported {
+            let columns = Bytes(tiles * tileBytes)
+            facet_plane_columns_with(variant, rows, rowBytes, factors, tiles, columns.base)
+            #expect(columns.isWithin)
+            let isTurned = (0..<count).allSatisfy { row in
+                let tile = row / tileRows * tileBytes
+                let spread = columns.floats(at: tile + rowBytes * tileRows)
+                let within = row % tileRows
+                return spread[within] == factors[2 * row] && spread[tileRows + within] == factors[2 * row + 1]
+                    && (0..<rowBytes).allSatisfy {
+                        columns.base[tile + $0 * tileRows + within] == rows[row * rowBytes + $0]
+                    }
+            }
+            #expect(isTurned, "variant \(variant), \(rowBytes) bytes")
+        }
+    }
+}
+
+private func sums(
+    _ variant: Int32, _ queries: [Query], _ tiles: Bytes, _ count: Int, _ planes: Int, onto: [[UInt16]]? = nil
+) -> [[UInt16]] {
+    let room = count * tileRows
+    let memory = queries.map { _ in UnsafeMutablePointer<UInt16>.allocate(capacity: room + 1) }
+    defer { for pointer in memory { pointer.deallocate() } }
+    for (at, pointer) in memory.enumerated() {
+        for row in 0...room { pointer[row] = row < room ? onto?[at][row] ?? 0xBEEF : 0xBEEF }
+    }
+    var into = memory.map(Optional.init)
+    var tables: [facet_plane_query] = []
+    let tileBytes = planes * (queries[0].groups * tileRows) + Int(FACET_TILE_FACTOR_BYTES)
+    func run(_ at: Int) {
+        guard at < queries.count else {
+            return facet_plane_sums_with(
+                variant, tables, tables.count, tiles.base, tileBytes, count, Int32(planes), onto == nil ? 0 : 1, &into)
+        }
+        queries[at].with {
+            tables.append($0.pointee)
+            run(at + 1)
+        }
+    }
+    run(0)
+    #expect(memory.allSatisfy { $0[room] == 0xBEEF }, "nothing is written past the room")
+    return memory.map { Array(UnsafeBufferPointer(start: $0, count: room)) }
+}
+
+private func choose(
+    _ variant: Int32, _ query: Query, _ rowSums: [UInt16], _ tiles: Bytes, _ count: Int, _ planes: Int,
+    _ limit: inout facet_plane_limit
 ) -> Found {
     let room = count * tileRows
     var positions = [UInt32](repeating: .max, count: room + 1)
     var sums = [Int32](repeating: .max, count: room + 1)
+    let planeBytes = planes * query.groups * tileRows
     let found = query.with {
-        facet_plane_scan_with(variant, $0, tiles.base, count, Int32(planes), &limit, &positions, &sums)
+        facet_plane_select_with(
+            variant, $0, rowSums, tiles.base + planeBytes, planeBytes + Int(FACET_TILE_FACTOR_BYTES), count,
+            Int32(planes), &limit, &positions, &sums)
     }
     #expect(positions[room] == .max && sums[room] == .max, "nothing is written past the room")
     return Found(positions: Array(positions.prefix(found)), sums: Array(sums.prefix(found)))

@@ -117,7 +117,34 @@ struct Replica {
             scored += try snapshot.scan(part, queries: [PreparedQuery(query)], into: &partial, scratch: &scratch)
             best.merge(partial[0])
         }
+        #expect(try searchTwice(query, limit: limit, rowsPerPart: rowsPerPart, buckets: buckets) == best.sorted())
         return (best.sorted(), scored)
+    }
+
+    /// By a pass ahead over most parts, and one that answers with its bound.
+    private func searchTwice(
+        _ query: RotatedVector, limit: Int, rowsPerPart: Int, buckets: Set<LeafID>?
+    ) throws -> [ScoredRow] {
+        let prepared = PreparedQuery(query)
+        var scratch = ScanScratch()
+        let parts = snapshot.parts(rowsPerPart: rowsPerPart, buckets: buckets)
+        let sums = parts.map { part in
+            let memory = UnsafeMutablePointer<UInt16>.allocate(capacity: part.sumsMax + 1)
+            memory.initialize(repeating: .max, count: part.sumsMax + 1)
+            return memory
+        }
+        defer { for memory in sums { memory.deallocate() } }
+        var ahead = TopK(limit: limit, minScore: -1)
+        for (part, kept) in zip(parts, sums).dropLast() {
+            _ = try snapshot.scan(part, query: prepared, into: &ahead, scratch: &scratch, pass: .ahead(keeping: kept))
+            #expect(kept[part.sumsMax] == .max, "nothing is kept past the room")
+        }
+        var best = TopK(limit: limit, minScore: ahead.bound)
+        for (at, (part, kept)) in zip(parts, sums).enumerated() {
+            let pass: ScanPass = at < parts.count - 1 ? .answer(sums: kept) : .only
+            _ = try snapshot.scan(part, query: prepared, into: &best, scratch: &scratch, pass: pass)
+        }
+        return best.sorted()
     }
 }
 

@@ -74,7 +74,8 @@ private func aBatchGivesWhatEachQueryGives(_ dimension: Int) throws {
             for row in 0..<count where generator.next() % 10 < [0, 2, 9][round % 3] { dead.insert(row) }
             let from = Int(generator.next() % UInt64(count))
             let range = from..<(from + 1 + Int(generator.next() % UInt64(count - from)))
-            let asked = (0..<1 + Int(generator.next() % 5)).map { _ -> (query: PreparedQuery, limit: Int, min: Float) in
+            let asked = (0..<1 + Int(generator.next() % 11)).map {
+                _ -> (query: PreparedQuery, limit: Int, min: Float) in
                 var vector = generator.near(rows.vectors[Int(generator.next() % UInt64(count))], cosine: 0.8)
                 if generator.next() % 6 == 0 { vector = vector.map { $0 * 3 } }
                 let sigmas = generator.next() % 3 == 0 ? Double.infinity : PlaneCode.sigmasDefault

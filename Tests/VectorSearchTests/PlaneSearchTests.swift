@@ -20,6 +20,9 @@ private func check(
     #expect(every.scored == range.count && every.scanned == 0)
     #expect(found.sorted() == expected.sorted(), comment)
     #expect(compared == scored)
+    var again = PlaneCounts()
+    let twice = rows.scanTwice(prepared, range, dead: dead, limit: limit, minScore: minScore, counts: &again)
+    #expect(twice.sorted() == expected.sorted(), comment)
     return counts
 }
 
@@ -95,6 +98,46 @@ private func aSearchByPlanesFindsWhatTheDefinitionGives(_ dimension: Int) {
             rows, generator.near(vectors[77], cosine: 0.7), limit: 80, minScore: 0.45, sigmas: .infinity)
         #expect(Double(certain.scored) < 0.1 * Double(vectors.count), "\(certain)")
     }
+}
+
+@Test func aPassAheadSparesRows() {
+    var generator = Seeded(41)
+    let probe = generator.direction(512)
+    // The best come last, so that a single pass has no bound to speak of before.
+    let vectors = (0..<64 * 100).map { row in
+        row < 64 * 99 ? generator.direction(512) : generator.near(probe, cosine: 0.6)
+    }
+    let rows = PlaneRows(vectors, dimension: 512, &generator)
+    let query = PreparedQuery(RotatedVector(rotated: probe))
+    var (once, twice) = (PlaneCounts(), PlaneCounts())
+    var best = TopK(limit: 10, minScore: -1)
+    _ = rows.scan(query, 0..<vectors.count, dead: RowBitmap(), byPlanes: true, into: &best, counts: &once)
+    let again = rows.scanTwice(
+        query, 0..<vectors.count, dead: RowBitmap(), limit: 10, minScore: -1, counts: &twice)
+    #expect(best.sorted() == again.sorted())
+    #expect(once.scanned == twice.scanned)
+    #expect(once.left[0] > 64 * 50 && twice.left[0] < 64 * 3, "\(once) \(twice)")
+}
+
+@Test func aPassAheadIsMadeWhereItPays() {
+    var generator = Seeded(42)
+    let query = { (dimension: Int, scale: Float) in
+        PreparedQuery(RotatedVector(rotated: generator.direction(dimension).map { $0 * scale }))
+    }
+    let parts = { (queries: [PreparedQuery], minScore: Float, count: Int) in
+        FirstSums(
+            rooms: [Int](repeating: 16_384, count: count), rows: 16_384 * count, queries: queries,
+            minScores: queries.map { _ in minScore }
+        ).parts
+    }
+    let usual = query(512, 1)
+    #expect(parts([usual], -1, 64) == 64)
+    #expect(parts([usual], -1, 2) == 0, "few rows")
+    #expect(parts([usual], 0.37, 64) == 0, "a threshold")
+    #expect(parts([usual, usual], -1, 64) == 0, "a batch")
+    #expect(parts([query(128, 1)], -1, 64) == 0, "planes that leave few rows")
+    #expect(parts([query(512, 2)], -1, 64) == 0, "a query that planes say nothing to")
+    #expect(parts([usual], -1, 1_000) == ScanPass.rowsMax / 16_384, "bounded memory")
 }
 
 /// Vectors as no rotation makes them, but a rotation's key in the wrong hands might.

@@ -29,7 +29,7 @@ final class PlaneRows {
     /// The rows of `range` in one scan, by planes or each of them.
     func scan(
         _ query: PreparedQuery, _ range: Range<Int>, dead: RowBitmap, byPlanes: Bool, into best: inout TopK,
-        counts: inout PlaneCounts
+        counts: inout PlaneCounts, pass: ScanPass = .only
     ) -> Int {
         var scratch = ScanScratch()
         defer { counts = scratch.counts }
@@ -40,9 +40,27 @@ final class PlaneRows {
                     rows: rows + range.lowerBound * dimension, ids: ids + range.lowerBound, count: range.count,
                     source: .segment(3), firstRow: 100 + range.lowerBound, planes: byPlanes ? planes : nil,
                     firstPlaneRow: range.lowerBound)
-                return VectorSearch.scan(block, dead: dead, query: query, into: &best, scratch: &scratch)
+                return VectorSearch.scan(block, dead: dead, query: query, into: &best, scratch: &scratch, pass: pass)
             }
         }
+    }
+
+    /// The same by a pass ahead and one that answers with its bound. Counts are of the second.
+    func scanTwice(
+        _ query: PreparedQuery, _ range: Range<Int>, dead: RowBitmap, limit: Int, minScore: Float,
+        counts: inout PlaneCounts
+    ) -> TopK {
+        let room = (range.count / PlaneCode.tileRows + 2) * PlaneCode.tileRows
+        let sums = UnsafeMutablePointer<UInt16>.allocate(capacity: room)
+        defer { sums.deallocate() }
+        sums.initialize(repeating: .max, count: room)
+        var ahead = TopK(limit: limit, minScore: minScore)
+        var first = PlaneCounts()
+        _ = scan(
+            query, range, dead: dead, byPlanes: true, into: &ahead, counts: &first, pass: .ahead(keeping: sums))
+        var best = TopK(limit: limit, minScore: ahead.bound)
+        _ = scan(query, range, dead: dead, byPlanes: true, into: &best, counts: &counts, pass: .answer(sums: sums))
+        return best
     }
 }
 

@@ -7,7 +7,8 @@ enum BatchSection {
     private static let batch = 32
     private static let rounds = 5
 
-    static func run(_ faces: BenchCollection, _ settings: Settings, _ bars: Bars) {
+    static func run(_ faces: BenchCollection, _ settings: Settings, _ bars: Bars) throws {
+        let searching = ParallelSearch(faces, threads: settings.threads)
         let probes = Array(faces.probes.prefix(batch))
         var scratch = ScanScratch()
         say("\nbatches of \(probes.count), \(settings.threads) threads; load \(Machine.load)")
@@ -18,7 +19,7 @@ enum BatchSection {
             var equal = 0
             for _ in 0..<rounds {
                 let start = ContinuousClock.now
-                let found = run(probes, search, faces, threads: settings.threads)
+                let found = try searching.search(probes, search)
                 times.append(nanoseconds(since: start))
                 equal = zip(found, single).count { $0 == $1 }
             }
@@ -35,32 +36,6 @@ enum BatchSection {
                 "batch of \(probes.count), \(faces.count) x \(faces.dimension), \(search.name)",
                 bar: ">= 400 M a core, equal", figure: "\(median.one) M, \(equal) equal",
                 reached: median >= 400 && equal == probes.count)
-        }
-    }
-
-    /// Threads take parts, and compare every query with a part while it is in the cache.
-    private static func run(
-        _ probes: [RotatedVector], _ search: Search, _ faces: BenchCollection, threads: Int
-    ) -> [[ScoredRow]] {
-        let queries = probes.map { PreparedQuery($0) }
-        let results = Results<[TopK]>(repeating: [], count: threads)
-        DispatchQueue.concurrentPerform(iterations: threads) { thread in
-            var scratch = ScanScratch()
-            var best = [TopK](repeating: TopK(limit: search.limit, minScore: search.minScore), count: queries.count)
-            let step = BenchCollection.rowsPerPart
-            for start in stride(from: thread * step, to: faces.count, by: threads * step) {
-                for (number, query) in queries.enumerated() {
-                    _ = scan(
-                        faces.block(start, byPlanes: true), dead: RowBitmap(), query: query, into: &best[number],
-                        scratch: &scratch)
-                }
-            }
-            results[thread] = best
-        }
-        return queries.indices.map { number in
-            var all = results[0][number]
-            for thread in 1..<max(1, threads) { all.merge(results[thread][number]) }
-            return all.sorted()
         }
     }
 }

@@ -113,15 +113,31 @@ final class BenchCollection: @unchecked Sendable {
         RotatedVector(rotated: Array(UnsafeBufferPointer(start: rows + row * dimension, count: dimension)))
     }
 
-    /// One whole search on this thread, as the scan pool makes it: part by part, each with the bound so far.
+    /// One whole search on this thread, as the scan pool makes it: part by part, each with the bound so far; ahead
+    /// first where that is worth it.
     func search(_ query: PreparedQuery, _ search: Search, byPlanes: Bool, _ scratch: inout ScanScratch) -> [ScoredRow] {
-        var best = TopK(limit: search.limit, minScore: search.minScore)
-        for start in stride(from: 0, to: count, by: Self.rowsPerPart) {
-            var part = TopK(limit: search.limit, minScore: best.bound)
-            _ = scan(block(start, byPlanes: byPlanes), dead: RowBitmap(), query: query, into: &part, scratch: &scratch)
-            best.merge(part)
+        let starts = Array(stride(from: 0, to: count, by: Self.rowsPerPart))
+        let sums = FirstSums(
+            rooms: byPlanes ? starts.map { _ in Self.rowsPerPart } : [], rows: count, queries: [query],
+            minScores: [search.minScore])
+        var ahead = TopK(limit: search.limit, minScore: search.minScore)
+        for part in 0..<sums.parts { scan(part, query, true, sums.pass(part, isAhead: true), into: &ahead, &scratch) }
+        var best = TopK(limit: search.limit, minScore: ahead.bound)
+        for part in starts.indices {
+            scan(part, query, byPlanes, sums.pass(part, isAhead: false), into: &best, &scratch)
         }
         return best.sorted()
+    }
+
+    private func scan(
+        _ number: Int, _ query: PreparedQuery, _ byPlanes: Bool, _ pass: ScanPass, into best: inout TopK,
+        _ scratch: inout ScanScratch
+    ) {
+        var part = TopK(limit: best.limit, minScore: best.bound)
+        _ = VectorSearch.scan(
+            block(number * Self.rowsPerPart, byPlanes: byPlanes), dead: RowBitmap(), query: query, into: &part,
+            scratch: &scratch, pass: pass)
+        best.merge(part)
     }
 
     func block(_ start: Int, byPlanes: Bool) -> RowBlock<Never> {

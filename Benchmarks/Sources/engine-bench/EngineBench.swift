@@ -47,7 +47,7 @@ enum EngineBench {
         say("planes \(bytes.one) B a face, made in \(encode.one) ns a face; \(SetStatistics(faces).text)")
         say("one thread reads \(Machine.readGigabytesPerSecond(faces).one) GB/s; load \(Machine.load)")
         if settings.runs(.exhaustive) { ExhaustiveSection.run(faces, settings, bars) }
-        if settings.runs(.batches) { BatchSection.run(faces, settings, bars) }
+        if settings.runs(.batches) { try BatchSection.run(faces, settings, bars) }
         if settings.runs(.store) { try StoreSection.run(faces, settings, bars) }
         if settings.runs(.tails) { Tails.run(faces) }
         if settings.runs(.peers) { try PeersSection.run(faces, settings) }

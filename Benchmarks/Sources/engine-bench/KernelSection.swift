@@ -12,7 +12,10 @@ enum KernelSection {
         for dimension in settings.dimensions {
             let faces = try BenchCollection.made(settings.set, dimension: dimension, faces: rows, probes: 1)
             say("\n## Kernels: \(faces.count) rows of \(dimension), in cache, ns a row, CPU; load \(Machine.load)")
-            say("| variant | score fp32 | scan of the first planes | refine | encode |\n|---|---|---|---|---|")
+            say(
+                "| variant | score fp32 | first planes added up | the same for four queries, each | rows chosen |"
+                    + " refine | turned into columns | encode |")
+            say("|---|---|---|---|---|---|---|---|")
             for variant in 0..<facet_kernel_count() { row(variant, faces) }
             try work(faces)
         }
@@ -21,9 +24,12 @@ enum KernelSection {
     private static func row(_ variant: Int32, _ faces: BenchCollection) {
         let name = String(cString: facet_kernel_name(variant))
         let scores = facet_kernel_supported(variant) == 1 ? score(variant, faces).one : "not on this processor"
-        guard facet_plane_supported(variant) == 1 else { return say("| \(name) | \(scores) | | | |") }
+        guard facet_plane_supported(variant) == 1 else { return say("| \(name) | \(scores) | | | | | | |") }
         let planes = KernelPlanes(faces)
-        let figures = [planes.scan(variant).two, planes.refine(variant)?.two ?? "", planes.encode(variant).one]
+        let figures = [
+            planes.sum(variant, queries: 1).two, planes.sum(variant, queries: 4).two, planes.select(variant).two,
+            planes.refine(variant)?.two ?? "", planes.turn(variant)?.two ?? "", planes.encode(variant).one,
+        ]
         say("| \(name) | \(scores) | \(figures.joined(separator: " | ")) |")
     }
 
@@ -107,8 +113,10 @@ private final class KernelPlanes {
         later.initialize(repeating: 0, count: 2 * (faces.count * rowBytes + Int(FACET_PLANE_SLACK)))
         factors = .allocate(capacity: 4 * faces.count)
         let padded = (dimension + 255) / 256 * 256
-        let largest = faces.probes[0].values.reduce(0) { max($0, abs($1)) }
-        codes = faces.probes[0].values.map { Int8(($0 / largest * Float(FACET_QUERY_CODE_MAX)).rounded()) }
+        // So small that no run of codes adds up to more than a byte holds.
+        let most = Float(FACET_QUERY_RUN_MAX / FACET_QUERY_RUN)
+        let step = 0.25 / Float(dimension).squareRoot()
+        codes = faces.probes[0].values.map { Int8(max(-most, min(most, ($0 / step).rounded()))) }
         codes += [Int8](repeating: 0, count: padded - dimension)
         byBit = [Int8](repeating: 0, count: padded)
         sums = [UInt8](repeating: 0, count: dimension * 4)
@@ -159,16 +167,42 @@ private final class KernelPlanes {
         }
     }
 
+    func sum(_ variant: Int32, queries: Int) -> Double {
+        let rowSums = UnsafeMutablePointer<UInt16>.allocate(capacity: queries * faces.count)
+        defer { rowSums.deallocate() }
+        var into = (0..<queries).map { Optional(rowSums + $0 * faces.count) }
+        return withQuery { query in
+            let same = [facet_plane_query](repeating: query.pointee, count: queries)
+            return Times.median(rounds: 15, shares: faces.count * queries) {
+                facet_plane_sums_with(
+                    variant, same, queries, tiles, tileBytes, faces.count / Int(FACET_TILE_ROWS), Int32(first), 0, &into
+                )
+            }
+        }
+    }
+
     /// No row goes on.
-    func scan(_ variant: Int32) -> Double {
+    func select(_ variant: Int32) -> Double {
         var limit = facet_plane_limit(scale: 1e-4, reach: 1e-4, slack: 0, bound: 1e6)
+        let rowSums = [UInt16](repeating: 1_000, count: faces.count)
         var positions = [UInt32](repeating: 0, count: faces.count)
         var found = [Int32](repeating: 0, count: faces.count)
         return withQuery { query in
             Times.median(rounds: 15, shares: faces.count) {
-                _ = facet_plane_scan_with(
-                    variant, query, tiles, faces.count / Int(FACET_TILE_ROWS), Int32(first), &limit, &positions, &found)
+                _ = facet_plane_select_with(
+                    variant, query, rowSums, tiles + first * planeBytes * Int(FACET_TILE_ROWS), tileBytes,
+                    faces.count / Int(FACET_TILE_ROWS), Int32(first), &limit, &positions, &found)
             }
+        }
+    }
+
+    func turn(_ variant: Int32) -> Double? {
+        guard second > 0 else { return nil }
+        let columns = AlignedMemory(bytes: faces.count * (second * planeBytes + 8))
+        return Times.median(rounds: 15, shares: faces.count) {
+            facet_plane_columns_with(
+                variant, later, second * planeBytes, factors, faces.count / Int(FACET_TILE_ROWS),
+                columns.base.assumingMemoryBound(to: UInt8.self))
         }
     }
 

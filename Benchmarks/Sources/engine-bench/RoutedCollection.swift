@@ -96,36 +96,30 @@ final class RoutedCollection: @unchecked Sendable {
     func row(_ found: ScoredRow) -> Int { origin[found.locator.row] }
 }
 
-/// A bucket tree grown over a collection as a shard grows it, all splits of a level at once.
+/// A bucket tree grown over a collection as a shard grows it: faces come some at a time, each to its home, and buckets
+/// that grew too large are split.
 private struct GrownTree {
+    /// So much of the faces so far come before buckets are split again.
+    private static let growth = 8
+    private static let rowsPerTask = 1_024
+
     var centroids: [RotatedVector] = []
     /// Rows by bucket.
     var members: [[Int]] = []
 
     init(_ faces: BenchCollection) {
         var tree = BucketTree(roots: [.root])
-        var open: [(LeafID, [Int])] = [(.root, Array(0..<faces.count))]
-        var closed: [(LeafID, [Int])] = []
-        while !open.isEmpty {
-            let level = open
-            let divided = Results<(RotatedVector, RotatedVector)?>(repeating: nil, count: level.count)
-            DispatchQueue.concurrentPerform(iterations: level.count) { number in
-                divided[number] = Self.divide(level[number].1, faces)
+        var buckets: [LeafID: [Int]] = [:]
+        var start = 0
+        while start < faces.count {
+            let end = min(faces.count, max(start + start / Self.growth, BucketDivision.facesMax + 1))
+            for (row, leaf) in zip(start..<end, Self.homes(start..<end, tree, faces)) {
+                buckets[leaf, default: []].append(row)
             }
-            var parents: [(LeafID, [Int])] = []
-            for (number, bucket) in level.enumerated() {
-                guard let pair = divided[number] else {
-                    closed.append(bucket)
-                    continue
-                }
-                tree.apply(BucketSplit(parent: bucket.0, children: tree.nextChildren, centroids: pair))
-                parents.append(bucket)
-            }
-            open = Self.children(parents, tree, faces)
-            closed += open.filter { $0.1.count <= BucketDivision.facesMax }
-            open.removeAll { $0.1.count <= BucketDivision.facesMax }
+            Self.split(&buckets, &tree, faces)
+            start = end
         }
-        for (leaf, rows) in closed.sorted(by: { $0.0 < $1.0 }) {
+        for (leaf, rows) in buckets.sorted(by: { $0.key < $1.key }) {
             centroids.append(tree.centroid(of: leaf) ?? faces.vector(0))
             members.append(rows)
         }
@@ -138,24 +132,42 @@ private struct GrownTree {
         return homes
     }
 
+    private static func homes(_ rows: Range<Int>, _ tree: BucketTree, _ faces: BenchCollection) -> [LeafID] {
+        let tasks = (rows.count + rowsPerTask - 1) / rowsPerTask
+        let homes = Results<[LeafID]>(repeating: [], count: tasks)
+        DispatchQueue.concurrentPerform(iterations: tasks) { number in
+            let first = rows.lowerBound + number * rowsPerTask
+            homes[number] = (first..<min(first + rowsPerTask, rows.upperBound)).map {
+                tree.home(of: faces.vector($0), below: .root)
+            }
+        }
+        return (0..<tasks).flatMap { homes[$0] }
+    }
+
+    /// Until no bucket is too large but those that cannot be divided.
+    private static func split(_ buckets: inout [LeafID: [Int]], _ tree: inout BucketTree, _ faces: BenchCollection) {
+        var open = buckets.filter { $0.value.count > BucketDivision.facesMax }.keys.sorted()
+        while !open.isEmpty {
+            let level = open.map { (leaf: $0, rows: buckets[$0] ?? []) }
+            let divided = Results<(RotatedVector, RotatedVector)?>(repeating: nil, count: level.count)
+            DispatchQueue.concurrentPerform(iterations: level.count) { divided[$0] = divide(level[$0].rows, faces) }
+            open = []
+            for (number, parent) in level.enumerated() {
+                guard let pair = divided[number] else { continue }
+                let children = tree.nextChildren
+                tree.apply(BucketSplit(parent: parent.leaf, children: children, centroids: pair))
+                buckets[parent.leaf] = nil
+                for row in parent.rows {
+                    buckets[tree.leaf(of: faces.vector(row), below: parent.leaf), default: []].append(row)
+                }
+                open += [children.0, children.1].filter { (buckets[$0]?.count ?? 0) > BucketDivision.facesMax }
+            }
+        }
+    }
+
     private static func divide(_ rows: [Int], _ faces: BenchCollection) -> (RotatedVector, RotatedVector)? {
-        guard rows.count > BucketDivision.facesMax else { return nil }
         let step = max(1, rows.count / BucketDivision.sampleMax)
         let sample = stride(from: 0, to: rows.count, by: step).prefix(BucketDivision.sampleMax)
         return BucketDivision.divide(sample.map { faces.vector(rows[$0]) })
-    }
-
-    private static func children(
-        _ parents: [(LeafID, [Int])], _ tree: BucketTree, _ faces: BenchCollection
-    ) -> [(LeafID, [Int])] {
-        let homes = Results<[LeafID]>(repeating: [], count: parents.count)
-        DispatchQueue.concurrentPerform(iterations: parents.count) { number in
-            let (parent, rows) = parents[number]
-            homes[number] = rows.map { tree.leaf(of: faces.vector($0), below: parent) }
-        }
-        return parents.indices.flatMap { number in
-            let rows = Dictionary(grouping: zip(homes[number], parents[number].1), by: \.0)
-            return rows.sorted { $0.key < $1.key }.map { ($0.key, $0.value.map(\.1)) }
-        }
     }
 }

@@ -27,8 +27,13 @@ enum {
     /// Bytes of a tile behind its planes: 64 factors and 64 radii.
     FACET_TILE_FACTOR_BYTES = 512,
     FACET_PLANE_SLACK = 64,
-    /// Query codes lie in -31...31, so that the sums of two groups of four fit a byte.
+    /// Query codes lie in -31...31.
     FACET_QUERY_CODE_MAX = 31,
+    /// The sizes of so many codes, from a multiple of it on, add up to so much at most: their sums fit a byte.
+    FACET_QUERY_RUN = 32,
+    FACET_QUERY_RUN_MAX = 255,
+    /// Queries whose sums are taken together: more would not fit the registers.
+    FACET_PLANE_QUERIES_MAX = 4,
     FACET_PLANE_STAGES_MAX = 2,
     FACET_PLANE_STEPS = 4,
     /// Bits a component.
@@ -98,11 +103,24 @@ typedef struct {
     float bound;
 } facet_plane_limit;
 
-/// Scans `tiles` tiles of `planes` planes. Writes the rows that go on, rising, and their <u_p, Q>; returns how many.
+/// What the planes of each row of `count` tiles of `planes` planes sum up to, above the least sum, for each of
+/// 1...FACET_PLANE_QUERIES_MAX queries of one dimension: `sums[query][row]`. A tile begins with its planes and is
+/// `tile_bytes` long. With `onto`, `sums` holds the sums of the planes before these, and then those of all.
+void facet_plane_sums(
+    const facet_plane_query *queries, size_t query_count, const uint8_t *tiles, size_t tile_bytes, size_t count,
+    int planes, int onto, uint16_t *const *sums);
+
+/// Writes the rows of `count` tiles that go on by `row_sums`, the sums of their first `planes` planes: rising, and
+/// their <u_p, Q>; returns how many. `factors` are the first tile's, the next ones' follow `tile_bytes` later.
 /// `positions` and `sums` have room for every row.
-size_t facet_plane_scan(
-    const facet_plane_query *query, const uint8_t *tiles, size_t count, int planes, const facet_plane_limit *limit,
-    uint32_t *positions, int32_t *sums);
+size_t facet_plane_select(
+    const facet_plane_query *query, const uint16_t *row_sums, const uint8_t *factors, size_t tile_bytes, size_t count,
+    int planes, const facet_plane_limit *limit, uint32_t *positions, int32_t *sums);
+
+/// Turns a later stage's rows of `row_bytes` bytes and their factors into `count` tiles, each [byte of a row][row of
+/// 64], then factors and radii: where several queries want most rows, the planes are summed up as the first ones are.
+void facet_plane_columns(
+    const uint8_t *rows, size_t row_bytes, const float *factors, size_t count, uint8_t *tiles);
 
 /// Reads the next `planes` planes of `count` rows whose first `before` planes are in `sums`; keeps, in place and in
 /// order, the rows that go on, and returns how many.
@@ -114,9 +132,14 @@ size_t facet_plane_refine(
 void facet_plane_encode_with(
     int variant, const float *rows, size_t dim, const facet_plane_layout *layout, const facet_plane_rules *rules,
     const facet_plane_target *target);
-size_t facet_plane_scan_with(
-    int variant, const facet_plane_query *query, const uint8_t *tiles, size_t count, int planes,
-    const facet_plane_limit *limit, uint32_t *positions, int32_t *sums);
+void facet_plane_sums_with(
+    int variant, const facet_plane_query *queries, size_t query_count, const uint8_t *tiles, size_t tile_bytes,
+    size_t count, int planes, int onto, uint16_t *const *sums);
+size_t facet_plane_select_with(
+    int variant, const facet_plane_query *query, const uint16_t *row_sums, const uint8_t *factors, size_t tile_bytes,
+    size_t count, int planes, const facet_plane_limit *limit, uint32_t *positions, int32_t *sums);
+void facet_plane_columns_with(
+    int variant, const uint8_t *rows, size_t row_bytes, const float *factors, size_t count, uint8_t *tiles);
 size_t facet_plane_refine_with(
     int variant, const facet_plane_query *query, const uint8_t *rows, const float *factors, int before, int planes,
     const facet_plane_limit *limit, uint32_t *positions, int32_t *sums, size_t count);
