@@ -13,6 +13,7 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -29,6 +30,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio.git", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", exact: "2.37.6"),
         .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
         .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
     ],
@@ -55,11 +57,20 @@ let package = Package(
         module("StorageIO", ["CLZ4", "CStorageKernels"]),
         module("VectorSearch", ["FaceModel", "CVectorKernels"]),
         module("SegmentStore", ["FaceModel", "StorageIO", "VectorSearch"]),
+        module("WriteAheadLog", ["FaceModel", "StorageIO"]),
+        module("KeyHierarchy", ["FaceModel", crypto]),
+        module(
+            "ShardEngine",
+            [
+                "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore", "ClusterModel",
+                "AuditLedger", grdb, log, .product(name: "Metrics", package: "swift-metrics"),
+            ]),
         .target(name: "CAllocationCount", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra"])]),
         .executableTarget(
             name: "engine-bench",
             dependencies: [
-                "CAllocationCount", "CVectorKernels", "FaceModel", "SegmentStore", "StorageIO", "VectorSearch",
+                "CAllocationCount", "ClusterModel", "CVectorKernels", "FaceModel", "SegmentStore", "ShardEngine", "StorageIO",
+                "VectorSearch",
             ], swiftSettings: settings),
         .executableTarget(
             name: "transport-bench",

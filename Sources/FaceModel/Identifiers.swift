@@ -11,11 +11,12 @@ package struct Bits128: Hashable, Comparable, Sendable {
     /// The first 16 bytes of `bytes`, big endian; fewer than 16 is a programming error.
     package init(bigEndian bytes: some Collection<UInt8>) {
         precondition(bytes.count >= 16, "128 bits need 16 bytes")
-        var words: [UInt64] = [0, 0]
-        for (offset, byte) in bytes.prefix(16).enumerated() {
-            words[offset / 8] = words[offset / 8] << 8 | UInt64(byte)
+        var (high, low): (UInt64, UInt64) = (0, 0)
+        for byte in bytes.prefix(16) {
+            high = high << 8 | low >> 56
+            low = low << 8 | UInt64(byte)
         }
-        self.init(high: words[0], low: words[1])
+        self.init(high: high, low: low)
     }
 
     /// Only the canonical form: 36 characters, lower-case hexadecimal, dashes at 8, 13, 18, 23.

@@ -12,6 +12,11 @@ package struct ByteWriter {
     package mutating func put(_ value: UInt64) { put(integer: value) }
     /// The float's bits.
     package mutating func put(_ value: Float) { put(integer: value.bitPattern) }
+    /// The floats' bits, one after another.
+    package mutating func put(floats: [Float]) {
+        precondition(UInt32(1).littleEndian == 1, "a machine whose floats stand as files have them")
+        floats.withUnsafeBytes { bytes.append(contentsOf: $0) }
+    }
     package mutating func put(bytes more: some Collection<UInt8>) { bytes.append(contentsOf: more) }
 
     /// Adds zero bytes until the length is a multiple of `alignment`.

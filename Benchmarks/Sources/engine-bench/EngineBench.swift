@@ -29,7 +29,7 @@ enum EngineBench {
         if settings.runs(.codecs) { try CodecSection.run(settings) }
         if settings.runs(.kernels) { try KernelSection.run(settings) }
         if settings.runs(.stream) { try StreamSection.run(settings, bars) }
-        let sections: [Settings.Section] = [.exhaustive, .batches, .store, .tails, .peers]
+        let sections: [Settings.Section] = [.exhaustive, .batches, .store, .shard, .tails, .peers]
         if sections.contains(where: settings.runs) {
             for dimension in settings.dimensions { try measure(dimension, settings, bars) }
         }
@@ -49,6 +49,7 @@ enum EngineBench {
         if settings.runs(.exhaustive) { ExhaustiveSection.run(faces, settings, bars) }
         if settings.runs(.batches) { try BatchSection.run(faces, settings, bars) }
         if settings.runs(.store) { try StoreSection.run(faces, settings, bars) }
+        if settings.runs(.shard) { try ShardSection.run(faces, settings, bars) }
         if settings.runs(.tails) { Tails.run(faces) }
         if settings.runs(.peers) { try PeersSection.run(faces, settings) }
     }

@@ -22,7 +22,7 @@ struct Settings {
     var only: [Section]?
 
     enum Section: String, CaseIterable {
-        case exhaustive, batches, store, codecs, kernels, allocations, tails, peers, stream
+        case exhaustive, batches, store, shard, codecs, kernels, allocations, tails, peers, stream
 
         /// Those that run when none is named: the others have commands of their own.
         static let usual: [Section] = [.allocations, .codecs, .kernels, .exhaustive, .batches, .store]

@@ -15,7 +15,7 @@ struct PutRecord: Equatable {
     var vector: RotatedVector
 
     var payload: [UInt8] {
-        var writer = ByteWriter()
+        var writer = ByteWriter(reserving: 256 + vector.dimension * MemoryLayout<Float>.size)
         writer.put(Self.version)
         writer.put(bytes: id.bits.bytes)
         writer.put(bytes: key.bytes)
@@ -24,7 +24,7 @@ struct PutRecord: Equatable {
         writer.put(sized: Array((externalImageID?.text ?? "").utf8))
         writer.put(sized: FaceRecordCodec.encode(record))
         writer.put(UInt16(vector.dimension))
-        for value in vector.values { writer.put(value) }
+        writer.put(floats: vector.values)
         return writer.bytes
     }
 

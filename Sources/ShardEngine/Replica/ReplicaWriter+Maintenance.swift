@@ -91,6 +91,8 @@ extension ReplicaWriter {
                 publish(at: log.durableIndex)
                 lockMemory()
                 growth.resumePostponed()
+                // What became due meanwhile does not wait for the next write.
+                if end == nil { startMerge() }
             }
         } catch {
             maintenanceFailed(error)

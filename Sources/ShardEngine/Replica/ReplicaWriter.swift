@@ -26,7 +26,7 @@ final class ReplicaWriter {
     private var nextProposal: UInt64 = 0
     /// Why one more face would be refused, as of the last batch.
     private var enrolmentRefusal: String?
-    private var end: ReplicaEnd?
+    private(set) var end: ReplicaEnd?
     private var stopping: [@Sendable () -> Void] = []
 
     init(

@@ -105,8 +105,9 @@ final class ShardState: Sendable {
     ) throws(ReplicaError) {
         try write { database in
             let statement = try database.cachedStatement(sql: "UPDATE face SET segment = ?, row = ? WHERE id = ?")
-            for (row, id) in ids.enumerated() {
-                try statement.execute(arguments: [Int64(segment), Int64(row), Data(id.bits.bytes)])
+            // In the table's order, so that each of its pages is changed once.
+            for row in ids.indices.sorted(by: { ids[$0] < ids[$1] }) {
+                try statement.execute(arguments: [Int64(segment), Int64(row), Data(ids[row].bits.bytes)])
             }
             let numbers = segments.map(String.init).joined(separator: ",")
             try database.execute(sql: "UPDATE meta SET placed_segments = ?", arguments: [numbers])
