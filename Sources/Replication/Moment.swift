@@ -15,11 +15,3 @@ package struct RequestNumber: Hashable, Comparable, Sendable {
     package init(_ value: UInt64) { self.value = value }
     package static func < (a: RequestNumber, b: RequestNumber) -> Bool { a.value < b.value }
 }
-
-/// How often a node has started; rises by compare-and-swap in the control plane, so a disk that was rolled back stands
-/// below its register.
-package struct Incarnation: Hashable, Comparable, Sendable {
-    package let value: UInt64
-    package init(_ value: UInt64) { self.value = value }
-    package static func < (a: Incarnation, b: Incarnation) -> Bool { a.value < b.value }
-}
