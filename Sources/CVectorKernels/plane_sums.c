@@ -29,8 +29,9 @@ static void sums_scalar(
 
 #include <immintrin.h>
 
-// How far ahead of the byte being read the next ones are asked for: about a tile.
-enum { PREFETCH_BYTES = 4608 };
+// How far ahead of the byte being read the next ones are asked for: 18 lines, nearly as many as a core here has under way
+// at a time. At 1 M x 512 in memory 4.3 ns a row; a tile ahead 5.1, with nothing asked for 5.5, into L2 alone 5.2.
+enum { PREFETCH_BYTES = 1152 };
 
 // What a tile has behind its planes is read next.
 ALWAYS_INLINE void prefetch_rest(const uint8_t *from, const uint8_t *to) {
