@@ -174,6 +174,7 @@ let package = Package(
         tests("WriteAheadLog", ["FaceModel", "StorageIO", "SimulatedDisk"]),
         tests("SegmentStore", ["FaceModel", "StorageIO", "VectorSearch"], exclude: ["testdata"]),
         tests("ClusterModel", ["FaceModel"]),
+        tests("Replication", ["FaceModel"]),
         tests("AuditLedger", ["FaceModel", crypto], exclude: ["testdata"]),
         tests(
             "ShardEngine",

@@ -13,7 +13,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case acknowledgementOutlivesIncarnation
     case joinerDoesNotCount
     case confirmByOne
-    case commitBelowMinISR
+    case shrinkBelowMinimum
+    case commitByProposedAlone
     case forgetPendingOnRead
     case ignoreJoinersIncarnation
     case resumeReignAfterRestart
@@ -23,4 +24,9 @@ package enum Mutant: String, CaseIterable, Sendable {
     case sessionIgnoresIndex
     case boundIgnoresAge
     case electSuspectFirst
+    case durableSurvivesTruncation
+    case suspicionForgotten
+    case pollNumbersRepeat
+    case followsOldRegister
+    case noIdleNoop
 }

@@ -28,7 +28,7 @@ extension ReplicaCore {
     private func isRightful(_ other: ShardConfiguration) -> Bool {
         let known = configuration
         if known.epoch == other.epoch { return known.primary == other.primary }
-        return other.version >= known.version
+        return other.version >= known.version || mutant == .followsOldRegister
     }
 
     private func agrees(with place: LogPoint) -> Bool { log.epoch(at: place.index) == place.epoch }

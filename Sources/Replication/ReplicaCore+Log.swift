@@ -30,7 +30,7 @@ extension ReplicaCore {
 
     mutating func truncate(after index: LogIndex) {
         log.truncate(after: index)
-        durable = min(durable, index)
+        if mutant != .durableSurvivesTruncation { durable = min(durable, index) }
         effects.append(.truncate(after: index))
     }
 

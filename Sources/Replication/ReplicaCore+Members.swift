@@ -15,7 +15,9 @@ extension ReplicaCore {
     }
 
     private mutating func shrink(to staying: [ReplicaID], ready: [Progress]) {
-        guard staying.count < configuration.minISR else { return propose(staying, joiners: []) }
+        guard staying.count < configuration.minISR, mutant != .shrinkBelowMinimum else {
+            return propose(staying, joiners: [])
+        }
         let missing = configuration.minISR - staying.count
         if ready.count >= missing { join(Array(ready.prefix(missing)), to: staying) }
     }

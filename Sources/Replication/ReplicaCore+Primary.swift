@@ -22,9 +22,13 @@ extension ReplicaCore {
     }
 
     func serves(_ reign: Reign) -> Bool {
-        if configuration.isr.count < configuration.minISR { return mutant == .commitBelowMinISR }
+        guard mayCommit else { return false }
         return (commit >= reign.barrier || mutant == .serveBeforeBarrier)
             && (reign.registerConfirmed || mutant == .serveUnconfirmedRegister)
+    }
+
+    private var mayCommit: Bool {
+        configuration.isr.count >= configuration.minISR || mutant == .shrinkBelowMinimum
     }
 
     mutating func write(_ number: RequestNumber, records: Int) {
@@ -48,13 +52,14 @@ extension ReplicaCore {
     func required(_ reign: Reign) -> [ReplicaID] {
         guard let pending = reign.pending else { return configuration.isr }
         if mutant == .commitBeforeShrinkIsMade, pending.isr.count < configuration.isr.count { return pending.isr }
+        if mutant == .commitByProposedAlone { return pending.isr }
         if mutant == .joinerDoesNotCount { return configuration.isr }
         return configuration.isr + pending.isr.filter { !configuration.isr.contains($0) }
     }
 
     mutating func advanceCommit() {
         guard case .reigning(var reign) = role else { return }
-        guard configuration.isr.count >= configuration.minISR || mutant == .commitBelowMinISR else { return }
+        guard mayCommit else { return }
         var agreed = durable
         for replica in required(reign) where replica != id {
             agreed = min(agreed, reign.others.first { $0.replica == replica }.map(counted) ?? .zero)
@@ -93,7 +98,7 @@ extension ReplicaCore {
         if let since = reign.unconfirmedSince, durable == log.last, time.since(since) >= timing.idleConfirm {
             reign.unconfirmedSince = nil
             role = .reigning(reign)
-            append(1, .noop)
+            if mutant != .noIdleNoop { append(1, .noop) }
         }
         resendSilent()
         sendAppends()

@@ -117,7 +117,7 @@ extension ReplicaCore {
             guard let primary = following.primary, poll.map({ time.since($0.askedAt) >= timing.resend }) ?? true else {
                 return
             }
-            polls += 1
+            if mutant != .pollNumbersRepeat { polls += 1 }
             let number = RequestNumber(polls)
             poll = (number, time)
             send(.poll(number), to: primary)

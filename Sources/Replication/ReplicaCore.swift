@@ -48,6 +48,7 @@ package struct ReplicaCore {
         log = scanned.outline
         durable = scanned.outline.last
         if scanned.tail == .suspect { self.memory.isSuspect = true }
+        if mutant == .suspicionForgotten { self.memory.isSuspect = scanned.tail == .suspect }
         if mutant == .damagedLogStays { self.memory.isSuspect = false }
         let lost = scanned.tail == .lossProven && mutant != .damagedLogStays
         role = lost ? .stopped : .following(Following(heardAt: time))

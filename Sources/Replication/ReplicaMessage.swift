@@ -6,7 +6,8 @@ package struct ReplicaMessage: Hashable, Sendable {
         /// From the primary: records (none: a heartbeat). The driver adds their payloads; where not all fit a frame it
         /// may send a beginning of them.
         case append(Append)
-        /// This log is durable and equal to the primary's up to `match`; `version` is the newest configuration it knows.
+        /// This log is durable and equal to the primary's as far as `match`; `version` is of the newest configuration
+        /// it knows.
         case appended(match: LogIndex, version: UInt64)
         /// The logs do not agree at the place before the records; they may at `hint`.
         case mismatch(hint: LogIndex)

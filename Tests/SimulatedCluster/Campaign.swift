@@ -18,7 +18,8 @@ package enum Campaign {
                     + "\(figures.events) events, \(figures.acknowledged) writes, \(figures.strongReads) strong, "
                     + "\(figures.sessionReads) session and \(figures.boundedReads) bounded reads, "
                     + "\(figures.reigns) reigns, \(figures.shrinks) shrinks, \(figures.expands) expands, "
-                    + "\(figures.crashes) crashes, \(figures.lostDisks) lost disks, trace \(String(hash, radix: 16))"
+                    + "\(figures.crashes) crashes, \(figures.lostDisks) lost disks, "
+                    + "\(figures.operatorNeeded) ended with the operator, trace \(String(hash, radix: 16))"
             ]
             lines += failures.prefix(5).map { "  seed \($0.seed): \($0.text)" }
             if mutant == nil, let worst = failures.first { lines += Campaign.story(of: worst.seed) }
@@ -82,5 +83,6 @@ extension WorldFigures {
         crashes += other.crashes
         lostDisks += other.lostDisks
         faults += other.faults
+        operatorNeeded += other.operatorNeeded
     }
 }

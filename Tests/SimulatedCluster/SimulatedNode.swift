@@ -40,6 +40,8 @@ struct SimulatedNode {
     var raisedInLife = -1
     var core: ReplicaCore?
     var stalledUntil = 0
+    /// What this process's clock showed when the world began.
+    var clockStart = 0
     /// Copies made here so far, so that each has its own id.
     var copies = 1
     /// Records applied by this process, and the state they make.
@@ -56,8 +58,6 @@ struct SimulatedNode {
 struct SimulatedStore {
     var state: RegisterState
     var incarnations: [ReplicaID: Incarnation] = [:]
-    /// The process that wrote each.
-    var writers: [ReplicaID: Int] = [:]
     var reports: [ReplicaID: (report: ReplicaReport, at: Int)] = [:]
     /// Epochs whose primary somebody called gone.
     var suspected: Set<Epoch> = []

@@ -48,7 +48,7 @@ extension World {
     /// S4 and S5: every member of the in-sync set holds every committed record durably, but for lost disks.
     func checkMembers(_ occasion: String) {
         let last = checker.committedCount
-        guard last > 0, let record = checker.committed(at: last) else { return }
+        guard !isRestored, last > 0, let record = checker.committed(at: last) else { return }
         for member in store.state.configuration.isr where isIntact(member) {
             let disk = nodes[Self.node(of: member)].disk
             guard disk.durable >= last, disk.records[last - 1].epoch == record.epoch else {
@@ -86,6 +86,7 @@ extension World {
             && new.isr.contains(new.primary) && new.isr.count >= new.minISR && new.named == old.named
         let isNaming = new.epoch == old.epoch && sameMembers && new.primary == old.primary
         if !isFailover, !isMembers, !isNaming { fail("S14 from \(old) to \(new)") }
+        if isFailover { figures.reigns += 1 }
         if isMembers {
             if !Set(old.isr).isSubset(of: new.isr) { figures.shrinks += 1 }
             if !Set(new.isr).isSubset(of: old.isr) { figures.expands += 1 }
@@ -93,8 +94,18 @@ extension World {
         checkMembers("a change of the register")
     }
 
+    /// Nobody may be chosen by rule 4: a member lost its disk, and the ends of all others' logs are in doubt.
+    private var needsOperator: Bool {
+        let members = store.state.configuration.isr
+        let clean = members.filter { isIntact($0) && nodes[Self.node(of: $0)].core?.isClean ?? false }
+        return checker.acknowledgedAfterFaults == 0 && clean.isEmpty
+            && members.contains { nodes[Self.node(of: $0)].disk.replica != $0 }
+    }
+
     func checkEnd() {
-        if checker.acknowledgedAfterFaults == 0 {
+        if needsOperator {
+            figures.operatorNeeded += 1
+        } else if checker.acknowledgedAfterFaults == 0 {
             fail("L1 nothing was acknowledged after the faults; \(store.state.configuration)")
         }
         if options.faults.isEmpty, figures.reigns > 1 { fail("L2 \(figures.reigns) reigns without a fault") }

@@ -5,19 +5,22 @@ import Replication
 extension World {
     func controller() {
         queue.add(.controller, at: now + 60 + random.below(80))
-        // What another controller did meanwhile makes this one's transaction fail, as the store compares.
         let state = store.state
-        guard nameCopies(state) == state else { return }
+        guard !namesCopies(state) else { return }
         guard isSuspected(state.configuration) else { return }
         let leases = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report)
         let reports = leases.sorted { $0.replica < $1.replica }
         let successor = Election.successor(
             of: state.configuration, reports: reports, incarnations: store.incarnations, mutant: options.mutant)
         guard let successor else { return }
-        figures.reigns += 1
         let chosen = RegisterTransaction.Joiner(
             replica: successor.primary, incarnation: successor.primaryIncarnation)
-        change(RegisterTransaction(expected: state.revision, new: successor, joiners: [chosen]))
+        decide(RegisterTransaction(expected: state.revision, new: successor, joiners: [chosen]))
+    }
+
+    /// It takes a while until the store hears of it, and what happened meanwhile makes it fail.
+    private func decide(_ transaction: RegisterTransaction) {
+        queue.add(.decided(transaction), at: now + 1 + random.below(has(.delay) ? 300 : 5))
     }
 
     private func isSuspected(_ configuration: ShardConfiguration) -> Bool {
@@ -28,7 +31,7 @@ extension World {
     }
 
     /// A new copy becomes a learner, and one that was emptied is no longer named.
-    private func nameCopies(_ state: RegisterState) -> RegisterState {
+    private func namesCopies(_ state: RegisterState) -> Bool {
         let configuration = state.configuration
         let live = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report.replica)
         let newest = live.filter { replica in
@@ -38,11 +41,11 @@ extension World {
         let emptied = configuration.learners.filter { learner in
             newest.contains { Self.node(of: $0) == Self.node(of: learner) && $0 > learner }
         }
-        guard !unnamed.isEmpty || !emptied.isEmpty else { return state }
+        guard !unnamed.isEmpty || !emptied.isEmpty else { return false }
         let learners = configuration.learners.filter { !emptied.contains($0) } + unnamed
-        change(
+        decide(
             RegisterTransaction(
                 expected: state.revision, new: configuration.with(learners: learners), joiners: []))
-        return store.state
+        return true
     }
 }

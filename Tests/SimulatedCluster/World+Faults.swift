@@ -9,6 +9,8 @@ extension World {
         figures.faults += 1
         let kinds: [WorldOptions.Fault] = [
             .crash, .crash, .cut, .oneWayCut, .cutFromStore, .stall, .diskLoss, .rolledBackDisk, .rot, .powerCut,
+            .restoredStore,
+            .restoredStore,
         ]
         let kind = kinds[random.below(kinds.count)]
         let node = random.below(nodes.count)
@@ -22,6 +24,7 @@ extension World {
         case .cutFromStore: cut(node, Self.storeMachine, permille: 900)
         case .stall: nodes[node].stalledUntil = now + random.below(2_500)
         case .powerCut: for node in nodes.indices { crash(node) }
+        case .restoredStore: restoreRegister()
         default: damage(node, kind)
         }
     }
@@ -92,6 +95,7 @@ extension World {
     }
 
     private func mayLose(_ node: Int) -> Bool {
+        guard !isRestored else { return false }
         let members = store.state.configuration.isr
         let lost = members.count { !isIntact($0) }
         guard members.contains(nodes[node].disk.replica) else { return true }
@@ -106,6 +110,7 @@ extension World {
         note("faults end")
         faultsOn = false
         cuts = []
+        if isRestored { rebuildRegister() }
         for node in nodes.indices { nodes[node].stalledUntil = min(nodes[node].stalledUntil, now) }
     }
 }

@@ -33,14 +33,12 @@ extension World {
     /// A request reaches the store. What its sender's process was is no matter to the store.
     func serve(_ request: StoreRequest, of node: Int, _ life: Int) {
         switch request {
-        case .start(let replica, let wanted):
-            // The register names the process that wrote it, so that a repeated request is known as one. A directory
-            // whose last start the register has not seen the end of may be ahead of it, but never below.
-            let known = store.incarnations[replica]?.value ?? 0
-            let isRepeat = wanted == known && store.writers[replica] == life
-            let accepted = wanted > known || isRepeat
-            if accepted { (store.incarnations[replica], store.writers[replica]) = (Incarnation(wanted), life) }
-            reply(.started(accepted, replica, store.state), to: node, life)
+        case .incarnation(let replica):
+            reply(.incarnation(replica, store.incarnations[replica]?.value ?? 0, store.state), to: node, life)
+        case .start(let replica, let wanted, let known):
+            guard store.incarnations[replica]?.value ?? 0 == known else { return }
+            store.incarnations[replica] = Incarnation(wanted)
+            reply(.incarnation(replica, wanted, store.state), to: node, life)
         case .read: reply(.register(store.state), to: node, life)
         case .transact(let transaction): transact(transaction, of: node, life)
         case .suspect(let epoch): store.suspected.insert(epoch)
@@ -64,7 +62,12 @@ extension World {
         guard case .made = outcome else { return outcome }
         note("register \(store.state.configuration)")
         checkTransition(from: before, to: store.state.configuration)
-        for node in nodes.indices { reply(.register(store.state), to: node, nodes[node].life) }
+        announceRegister()
+        if before.version < store.state.configuration.version { savedConfiguration = before }
         return outcome
+    }
+
+    func announceRegister() {
+        for node in nodes.indices { reply(.register(store.state), to: node, nodes[node].life) }
     }
 }

@@ -13,16 +13,25 @@ extension World {
         return true
     }
 
-    /// A start: the directory gets a higher incarnation, then the control plane is asked to take it, until it answers.
+    /// A start: the register is read and compared with the directory; only then the directory gets a higher
+    /// incarnation, and the register after it. Were it raised before, a disk that was rolled back would climb with every
+    /// failed start.
     func boot(_ node: Int, _ life: Int) {
         guard isAlive(node, life), nodes[node].core == nil else { return }
         if nodes[node].disk.lossProven, options.mutant != .damagedLogStays { makeEmpty(node) }
-        if nodes[node].raisedInLife != life {
-            nodes[node].raisedInLife = life
+        request(.incarnation(nodes[node].disk.replica), from: node)
+        queue.add(.boot(node, life: life), at: now + 150)
+    }
+
+    private func compare(_ node: Int, _ registered: UInt64, _ state: RegisterState) {
+        let isRaised = nodes[node].raisedInLife == nodes[node].life
+        guard nodes[node].disk.incarnation >= registered else { return makeEmpty(node) }
+        if isRaised, nodes[node].disk.incarnation == registered { return start(node, state) }
+        if !isRaised {
+            nodes[node].raisedInLife = nodes[node].life
             nodes[node].disk.incarnation += 1
         }
-        request(.start(nodes[node].disk.replica, nodes[node].disk.incarnation), from: node)
-        queue.add(.boot(node, life: life), at: now + 150)
+        request(.start(nodes[node].disk.replica, nodes[node].disk.incarnation, after: registered), from: node)
     }
 
     /// A new copy, with a new id and nothing in it.
@@ -30,11 +39,12 @@ extension World {
         nodes[node].copies += 1
         note("node \(node) begins copy \(nodes[node].copies)")
         nodes[node].disk = SimulatedDisk(replica: Self.replica(node, copy: nodes[node].copies))
-        nodes[node].disk.incarnation = 1
+        nodes[node].raisedInLife = -1
         nodes[node].backup = nil
     }
 
     private func start(_ node: Int, _ state: RegisterState) {
+        nodes[node].clockStart = random.below(1_000_000)
         let disk = nodes[node].disk
         var memory = disk.memory ?? ReplicaMemory(epoch: state.configuration.epoch, register: state)
         if disk.torn { memory.isSuspect = true }
@@ -46,7 +56,7 @@ extension World {
         nodes[node].core = ReplicaCore(
             id: disk.replica, incarnation: Incarnation(disk.incarnation),
             timing: ReplicaTiming(replicas: options.copies),
-            memory: memory, scanned: ScannedLog(outline: disk.outline, tail: tail), at: Moment(milliseconds: now),
+            memory: memory, scanned: ScannedLog(outline: disk.outline, tail: tail), at: clock(node),
             mutant: options.mutant)
         nodes[node].applied = 0
         nodes[node].stateHash = 0
@@ -92,19 +102,23 @@ extension World {
     func receive(_ reply: StoreReply, at node: Int, _ life: Int) {
         guard isAlive(node, life), !isStalled(node, .reply(reply, to: node, life: life)) else { return }
         switch reply {
-        case .started(let accepted, let replica, let state):
+        case .incarnation(let replica, let value, let state):
             guard nodes[node].core == nil, nodes[node].disk.replica == replica else { return }
-            if !accepted { makeEmpty(node) } else { start(node, state) }
+            compare(node, value, state)
         case .register(let state): step(node, .register(state))
         case .transaction(let outcome): step(node, .transaction(outcome))
         }
     }
 
+    /// The machine's own clock; every start begins it somewhere else.
+    private func clock(_ node: Int) -> Moment { Moment(milliseconds: now + nodes[node].clockStart) }
+
     /// One event for a core, and all that follows from it. A crash may come between any two effects.
     func step(_ node: Int, _ event: ReplicaEvent, values: [UInt64] = []) {
         guard nodes[node].core != nil else { return }
         let before = nodes[node].core?.epoch ?? Epoch(0)
-        let effects = nodes[node].core?.step(event, at: Moment(milliseconds: now)) ?? []
+        let clock = clock(node)
+        let effects = nodes[node].core?.step(event, at: clock) ?? []
         note("node \(node) \(event)")
         for effect in effects {
             note("     node \(node) -> \(effect)")
@@ -158,8 +172,11 @@ extension World {
     }
 
     private func stopped(_ node: Int, _ reason: StopReason) {
-        guard reason == .lossProven || reason == .logFailed else { return fail("node \(node) stopped: \(reason)") }
-        nodes[node].disk.lossProven = true
+        switch reason {
+        case .lossProven, .logFailed: nodes[node].disk.lossProven = true
+        case .registerIsOlder where wasRestored: break
+        default: return fail("node \(node) stopped: \(reason)")
+        }
         crash(node)
     }
 }

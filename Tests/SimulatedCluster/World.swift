@@ -12,13 +12,16 @@ package final class World {
         case request(StoreRequest, from: Int, life: Int)
         case reply(StoreReply, to: Int, life: Int)
         case controller
+        case decided(RegisterTransaction)
+        case rebuild
         case client
         case fault
         case faultsEnd
     }
 
     enum StoreRequest {
-        case start(ReplicaID, UInt64)
+        case incarnation(ReplicaID)
+        case start(ReplicaID, UInt64, after: UInt64)
         case read
         case transact(RegisterTransaction)
         case suspect(Epoch)
@@ -26,7 +29,7 @@ package final class World {
     }
 
     enum StoreReply {
-        case started(Bool, ReplicaID, RegisterState)
+        case incarnation(ReplicaID, UInt64, RegisterState)
         case register(RegisterState)
         case transaction(TransactionOutcome)
     }
@@ -41,6 +44,11 @@ package final class World {
     /// One-way cuts, `from * 16 + to`; the store is machine 15.
     var cuts: Set<Int> = []
     var faultsOn = true
+    /// A configuration of some time ago, as a backup of the store holds it.
+    var savedConfiguration: ShardConfiguration?
+    /// The register stands as the backup had it, and nobody has put it right.
+    var isRestored = false
+    var wasRestored = false
     var checker: Checker
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     package internal(set) var figures = WorldFigures()
@@ -80,7 +88,7 @@ package final class World {
 
     package func run() {
         for node in nodes.indices { queue.add(.boot(node, life: 0), at: 1 + node) }
-        queue.add(.controller, at: 20)
+        for start in [20, 50] { queue.add(.controller, at: start) }
         queue.add(.client, at: 30)
         if !options.faults.isEmpty { queue.add(.fault, at: 400) }
         queue.add(.faultsEnd, at: options.faultsEnd)
@@ -104,6 +112,8 @@ package final class World {
         case .request(let request, let node, let life): serve(request, of: node, life)
         case .reply(let reply, let node, let life): receive(reply, at: node, life)
         case .controller: controller()
+        case .decided(let transaction): change(transaction)
+        case .rebuild: rebuildRegister()
         case .client: client()
         case .fault: fault()
         case .faultsEnd: endFaults()
@@ -136,6 +146,8 @@ package struct WorldFigures: Hashable, Sendable {
     package var crashes = 0
     package var lostDisks = 0
     package var faults = 0
+    /// Worlds that ended where only an operator may go on.
+    package var operatorNeeded = 0
 
     package init() {}
 

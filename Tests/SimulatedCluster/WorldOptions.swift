@@ -4,7 +4,7 @@ package import Replication
 package struct WorldOptions: Hashable, Sendable {
     package enum Fault: String, CaseIterable, Sendable {
         case loss, duplication, delay, crash, crashInside, cut, oneWayCut, cutFromStore, stall, unknownOutcome
-        case wrongSuspicion, slowSync, tornTail, diskLoss, rolledBackDisk, rot, powerCut
+        case wrongSuspicion, slowSync, tornTail, diskLoss, rolledBackDisk, rot, powerCut, restoredStore
     }
 
     package var copies = 3

@@ -17,6 +17,14 @@ import Testing
         try check { ImportRules.violations(in: $0) }
     }
 
+    /// A mistake planted by the simulation is no option of the product.
+    @Test func theProductNamesNoMutant() throws {
+        try check { file in
+            guard let target = file.target, target != "Replication" else { return [] }
+            return file.linesWithCode("utant").map { Violation(file.path, $0, "names a mutant") }
+        }
+    }
+
     @Test func filesAndFunctionsAreShort() throws {
         try check { LengthRules.violations(in: $0) }
     }
