@@ -62,14 +62,16 @@ let package = Package(
         module(
             "ShardEngine",
             [
-                "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore", "ClusterModel",
+                "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore",
+                "ClusterModel",
                 "AuditLedger", grdb, log, .product(name: "Metrics", package: "swift-metrics"),
             ]),
         .target(name: "CAllocationCount", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra"])]),
         .executableTarget(
             name: "engine-bench",
             dependencies: [
-                "CAllocationCount", "ClusterModel", "CVectorKernels", "FaceModel", "SegmentStore", "ShardEngine", "StorageIO",
+                "CAllocationCount", "ClusterModel", "CVectorKernels", "FaceModel", "SegmentStore", "ShardEngine",
+                "StorageIO",
                 "VectorSearch",
             ], swiftSettings: settings),
         .executableTarget(
