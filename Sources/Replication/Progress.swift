@@ -92,9 +92,8 @@ struct PrimaryView {
 struct Following {
     /// The log is equal to the primary's as far as this, in this epoch.
     var matched: LogIndex = .zero
-    var primaryCommit: LogIndex = .zero
     /// As the primary said, in this epoch.
-    var barrier: LogIndex?
+    var primaryCommit: LogIndex = .zero
     var primary: ReplicaID?
     var heardAt: Moment
     var suspectedAt: Moment?

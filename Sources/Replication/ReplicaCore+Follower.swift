@@ -7,7 +7,6 @@ extension ReplicaCore {
         following.primary = sender
         following.heardAt = time
         following.suspectedAt = nil
-        following.barrier = append.barrier
         role = .following(following)
         learn(append.register)
         if mutant == .truncateToCommit, following.matched == .zero, commit < log.last { truncate(after: commit) }
@@ -18,6 +17,7 @@ extension ReplicaCore {
         following.matched = max(following.matched, append.range.last)
         role = .following(following)
         followerCommit(append.commit)
+        if append.complete == incarnation { becomeClean() }
         acknowledge()
         synchronize()
     }
@@ -66,7 +66,6 @@ extension ReplicaCore {
     private mutating func acknowledge() {
         guard case .following(let following) = role, let primary = following.primary else { return }
         let held = mutant == .acknowledgeBeforeSync ? following.matched : min(following.matched, durable)
-        if let barrier = following.barrier, held >= barrier, held >= following.primaryCommit { becomeClean() }
         send(.appended(match: held, version: configuration.version), to: primary)
     }
 

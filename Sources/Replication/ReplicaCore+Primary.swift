@@ -64,9 +64,9 @@ extension ReplicaCore {
         for replica in required(reign) where replica != id {
             agreed = min(agreed, reign.others.first { $0.replica == replica }.map(counted) ?? .zero)
         }
-        guard agreed >= reign.barrier || mutant == .serveBeforeBarrier else { return }
         confirmRegister(&reign)
         role = .reigning(reign)
+        guard agreed >= reign.barrier || mutant == .serveBeforeBarrier else { return }
         setCommit(agreed)
         answerWrites()
     }

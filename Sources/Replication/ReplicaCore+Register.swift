@@ -83,7 +83,8 @@ extension ReplicaCore {
     }
 
     mutating func propose(_ isr: [ReplicaID], joiners: [RegisterTransaction.Joiner]) {
-        guard case .reigning(var reign) = role, reign.pending == nil else { return }
+        // On a register that may be an old one no members are changed: its version would catch up with what was lost.
+        guard case .reigning(var reign) = role, reign.pending == nil, reign.registerConfirmed else { return }
         let transaction = RegisterTransaction(
             expected: memory.register.revision, new: configuration.with(isr: isr), joiners: joiners)
         reign.pending = PendingChange(transaction: transaction, sentAt: time)

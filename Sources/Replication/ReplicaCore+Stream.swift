@@ -27,7 +27,9 @@ extension ReplicaCore {
             previous: LogPoint(epoch: log.epoch(at: before) ?? Epoch(0), index: before),
             runs: log.runs(after: before, through: last), last: last)
         return .append(
-            .init(range: range, commit: commit, barrier: reign.barrier, register: memory.register))
+            .init(
+                range: range, commit: commit, register: memory.register,
+                complete: other.match >= max(commit, reign.barrier) ? other.incarnation : nil))
     }
 
     /// Whoever left something unanswered gets it again from where it is known to stand.

@@ -24,9 +24,10 @@ package struct ReplicaMessage: Hashable, Sendable {
     package struct Append: Hashable, Sendable {
         package var range: LogRange
         package var commit: LogIndex
-        /// The place of the epoch's first record.
-        package var barrier: LogIndex
         package var register: RegisterState
+        /// The receiver's process, if the primary knows that its log holds all that is committed. A receiver cannot
+        /// tell that by itself: the message may be late, and speak of a commit of long ago.
+        package var complete: Incarnation?
     }
 
     package var generation: Generation

@@ -12,5 +12,10 @@ enum Corpus {
         111,
         // A late reading of the register was taken for a store restored from a backup.
         276,
+        // A late message let a log in doubt pass for complete.
+        3_519,
+        // On a register restored from a backup a primary that nobody had confirmed took in a member, and the register
+        // passed for the newer one.
+        3_591, 4_856, 5_909,
     ]
 }

@@ -64,7 +64,7 @@ import Testing
         let effects = script.message(
             .append(
                 .init(
-                    range: range, commit: .zero, barrier: LogIndex(3),
+                    range: range, commit: .zero,
                     register: RegisterState(configuration: restored, revision: 9))), 2, epoch: 4)
         #expect(effects.contains(.truncate(after: LogIndex(2))) == (mutant != nil))
     }

@@ -100,15 +100,41 @@ import Testing
         let register = RegisterState(configuration: configuration, revision: 1)
         let same = LogRange(previous: .init(epoch: Epoch(1), index: LogIndex(5)), runs: [], last: LogIndex(5))
         _ = script.message(
-            .append(.init(range: same, commit: LogIndex(4), barrier: LogIndex(1), register: register)), 1)
+            .append(.init(range: same, commit: LogIndex(4), register: register)), 1)
         #expect(script.core.commit == LogIndex(4))
         let other = LogRange(
             previous: .init(epoch: Epoch(1), index: LogIndex(3)), runs: [.init(epoch: Epoch(2), first: LogIndex(4))],
             last: LogIndex(4))
         let effects = script.message(
-            .append(.init(range: other, commit: .zero, barrier: LogIndex(4), register: register)), 1, epoch: 2)
+            .append(.init(range: other, commit: .zero, register: register)), 1, epoch: 2)
         #expect(effects.contains(.stop(.conflictBelowCommit(LogIndex(4)))))
         #expect(script.core.isStopped)
+    }
+
+    /// A log in doubt is complete when the primary says so to this process; a late message could speak of long ago.
+    @Test func onlyThePrimaryKnowsThatALogIsComplete() {
+        var outline = LogOutline()
+        outline.append(5, of: Epoch(1))
+        let configuration = ReplicaScript.configuration(epoch: 1, primary: 1, isr: [0, 1], minISR: 2)
+        var script = ReplicaScript(0, configuration, scanned: ScannedLog(outline: outline, tail: .suspect))
+        let range = LogRange(previous: .init(epoch: Epoch(1), index: LogIndex(5)), runs: [], last: LogIndex(5))
+        let register = RegisterState(configuration: configuration, revision: 1)
+        for complete in [nil, Incarnation(9), Incarnation(1)] as [Incarnation?] {
+            _ = script.message(
+                .append(.init(range: range, commit: LogIndex(5), register: register, complete: complete)), 1)
+            #expect(script.core.isClean == (complete == Incarnation(1)))
+        }
+    }
+
+    /// One of three answers, and one of the others may know of later members.
+    @Test func onAnUnconfirmedRegisterNoMembersChange() {
+        let isr = ReplicaScript.configuration(isr: [0], learners: [1, 2], minISR: 1)
+        var script = ReplicaScript(0, isr)
+        let reign = ReplicaScript.configuration(epoch: 1, isr: [0], learners: [1, 2], minISR: 1)
+        _ = script.register(reign, revision: 2)
+        _ = script.synced()
+        #expect(script.acknowledge(1, 1).transactions.isEmpty)
+        #expect(script.acknowledge(2, 1).transactions.count == 1)
     }
 
     @Test func anotherProcessThanTheChosenOneDoesNotReign() {

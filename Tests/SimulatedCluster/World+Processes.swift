@@ -14,8 +14,8 @@ extension World {
     }
 
     /// A start: the register is read and compared with the directory; only then the directory gets a higher
-    /// incarnation, and the register after it. Were it raised before, a disk that was rolled back would climb with every
-    /// failed start.
+    /// incarnation, and the register after it. Were it raised before, a disk that was rolled back would climb with
+    /// every failed start.
     func boot(_ node: Int, _ life: Int) {
         guard isAlive(node, life), nodes[node].core == nil else { return }
         if nodes[node].disk.lossProven, options.mutant != .damagedLogStays { makeEmpty(node) }
