@@ -101,15 +101,17 @@ import Testing
         }
     }
 
-    @Test func aClockThatIsSetBackEndsLeases() async throws {
+    @Test func aClockThatIsSetFarBackEndsLeases() async throws {
         try await StoreKind.withFile { path in
             let clock = Mutex(Timestamp(milliseconds: 1_000_000))
             let store = try SQLiteControlPlane(path: path) { clock.withLock { $0 } }
             let lease = try await store.grantLease(seconds: 10)
             let held = try Samples.tenant(1)
             _ = try await store.commit(RegisterTransaction([.put(held, expecting: .absent)], under: lease))
-            clock.withLock { $0 = Timestamp(milliseconds: 1_009_999) }
-            #expect(try await store.read(held.key) != nil)
+            for time in [1_009_999, 999_999, 990_000] as [Int64] {
+                clock.withLock { $0 = Timestamp(milliseconds: time) }
+                #expect(try await store.read(held.key) != nil, "at \(time)")
+            }
             clock.withLock { $0 = Timestamp(milliseconds: 900_000) }
             #expect(try await store.read(held.key) == nil)
             #expect(try await store.renew(lease) == false)
