@@ -11,8 +11,8 @@ package struct IncarnationRegister: Hashable, Sendable {
     }
 }
 
-/// What a node says of itself once it has scanned its logs and before it acknowledges anything; put under a lease that the
-/// node renews, so that it is gone a few seconds after the node.
+/// What a node says of itself once it has scanned its logs and before it acknowledges anything; put under a lease that
+/// the node renews, so that it is gone a few seconds after the node.
 package struct LiveRegister: Hashable, Sendable {
     package var node: NodeID
     package var incarnation: Incarnation
@@ -46,8 +46,8 @@ package struct ReplicaRegister: Hashable, Sendable {
     }
 }
 
-/// Who holds a shard and who decides for it: *the* register of replication, changed only by transactions that compare its
-/// revision; the epoch rises by one exactly when the primary changes.
+/// Who holds a shard and who decides for it: *the* register of replication, changed only by transactions that compare
+/// its revision; the epoch rises by one exactly when the primary changes.
 package struct ShardRegister: Hashable, Sendable {
     package var shard: ShardID
     package var generation: Generation

@@ -1,11 +1,11 @@
 package import ClusterModel
 import GRDB
 
-/// Leases of one file. Whoever reads or writes first after the end of a lease removes what was under it, by a transaction
-/// like any other.
+/// Leases of one file. Whoever reads or writes first after the end of a lease removes what was under it, by a
+/// transaction like any other.
 extension SQLiteControlPlane {
-    /// A lease that would end much later than its duration allows was renewed before the clock was set back: it has ended.
-    /// A clock that goes back by less than that duration only prolongs it.
+    /// A lease that would end much later than its duration allows was renewed before the clock was set back: it has
+    /// ended. A clock that goes back by less than that duration only prolongs it.
     private static let isOver = "(expires_ms <= :now OR expires_ms > :now + 2 * duration_ms)"
 
     package func grantLease(seconds: Int) async throws(ControlPlaneError) -> LeaseID {

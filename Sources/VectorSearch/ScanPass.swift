@@ -21,8 +21,8 @@ package enum ScanPass {
     /// The score from which a threshold spares most rows by itself.
     private static let thresholdMax: Float = 0.3
 
-    /// Whether a query with this threshold is to pass ahead over rows, if they are many. Where the first scan reads more than one
-    /// plane it leaves few rows in any case.
+    /// Whether a query with this threshold is to pass ahead over rows, if they are many. Where the first scan reads more
+    /// than one plane it leaves few rows in any case.
     package static func isWorth(_ query: PreparedQuery, minScore: Float) -> Bool {
         let code = PlaneCode(dimension: query.dimension)
         return query.planes.isUsable && code.first == 1 && minScore < thresholdMax
