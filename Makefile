@@ -9,12 +9,11 @@ FACES ?= 100000
 SECONDS_EACH ?= 5
 CONFIG ?= cluster-configs/lab.yaml
 
-# The debug build of the tests has a folder of its own, so that neither build throws the other away.
 BUILD := swift build -c release --explicit-target-dependency-import-check error
 # Newer than every source once the release build stands; CI's has warnings as errors, another build.
 BUILT := .build/built$(if $(CI),-strict)
-# Swift Testing only, which runs tests in parallel by itself.
-TEST := swift test --disable-xctest --scratch-path .build-debug --explicit-target-dependency-import-check error
+# Swift Testing only, which runs tests in parallel by itself; against the release build.
+TEST := swift test -c release --disable-xctest --explicit-target-dependency-import-check error
 # They wait for real sockets and processes, and must not wait for a processor as well: run by themselves.
 WIRED := ControlPlaneTests|ClusterTransportTests
 FORMAT := swift format lint --strict --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
@@ -117,4 +116,4 @@ fresh: ## rehearse a newcomer's first `make demo` in a minimal Debian 12 (root, 
 	@scripts/fresh.sh
 
 clean: stop cluster-stop ## remove what was built; keep what was downloaded and every data directory
-	rm -rf .build .build-debug .build-dist Benchmarks/.build
+	rm -rf .build .build-dist Benchmarks/.build

@@ -5,11 +5,14 @@ import PackageDescription
 let runtime = Context.packageDirectory + "/.runtime"
 let strict = Context.environment["CI"] != nil
 
-/// Debug builds are optimised too: tests flip every byte of a file and score millions of vectors.
+/// Tests are built from the release build's own modules, so that what is tested is what runs, and nothing is compiled
+/// twice. An archive for others is built without them.
+let testable = Context.environment["FACET_DIST"] == nil
+
 let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("ExistentialAny"),
-    .unsafeFlags(["-O"], .when(configuration: .debug)),
+    .unsafeFlags(testable ? ["-enable-testing"] : [], .when(configuration: .release)),
     .unsafeFlags(strict ? ["-warnings-as-errors"] : []),
 ]
 
@@ -101,7 +104,7 @@ let package = Package(
             "ShardEngine",
             [
                 "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore",
-                "ClusterModel", "AuditLedger", grdb, log, metrics,
+                "ClusterModel", "Replication", "AuditLedger", grdb, log, metrics,
             ]),
         module(
             "Coordinator",
@@ -110,8 +113,8 @@ let package = Package(
         module(
             "ClusterTransport",
             [
-                "FaceModel", "ClusterModel", "AuditLedger", asn1, crypto, log, metrics, nio, nioPosix, nioSSL, protobuf,
-                x509,
+                "FaceModel", "ClusterModel", "Replication", "AuditLedger", asn1, crypto, log, metrics, nio, nioPosix,
+                nioSSL, protobuf, x509,
             ]),
         .target(
             name: "CFaceExtraction", cxxSettings: cxxSettings,

@@ -25,7 +25,7 @@ die() {
 build() {
     local product
     for product in "${products[@]}"; do
-        swift build -c release --static-swift-stdlib --scratch-path "$scratch" --product "$product"
+        FACET_DIST=1 swift build -c release --static-swift-stdlib --scratch-path "$scratch" --product "$product"
     done
 }
 

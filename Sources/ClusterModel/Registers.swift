@@ -66,7 +66,7 @@ package struct CollectionRegister: Hashable, Sendable {
 package struct CollectionMap: Hashable, Sendable {
     package struct Shard: Hashable, Sendable {
         package var id: ShardID
-        /// The node that holds the shard's one copy.
+        /// The node that was given the shard's first copy. Where its copies are is told by their own registers.
         package var node: NodeID
         package var roots: [LeafID]
         package init(id: ShardID, node: NodeID, roots: [LeafID]) {

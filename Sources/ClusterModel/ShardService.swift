@@ -5,6 +5,8 @@ package struct ShardDescriptor: Hashable, Sendable {
     package var tenant: TenantID
     package var collection: CollectionUID
     package var shard: ShardID
+    /// The copy that the node holds.
+    package var replica: ReplicaID
     package var dimension: Int
     package var modelVersion: String
     /// Key of the HMAC that makes FaceIds (32 bytes); never written to disk by the shard.
@@ -12,12 +14,13 @@ package struct ShardDescriptor: Hashable, Sendable {
     /// The subtree roots an empty shard is made with; a shard that exists keeps its own.
     package var roots: [LeafID]
     package init(
-        tenant: TenantID, collection: CollectionUID, shard: ShardID, dimension: Int, modelVersion: String,
-        idKey: [UInt8], roots: [LeafID]
+        tenant: TenantID, collection: CollectionUID, shard: ShardID, replica: ReplicaID, dimension: Int,
+        modelVersion: String, idKey: [UInt8], roots: [LeafID]
     ) {
         self.tenant = tenant
         self.collection = collection
         self.shard = shard
+        self.replica = replica
         self.dimension = dimension
         self.modelVersion = modelVersion
         self.idKey = idKey
@@ -279,6 +282,13 @@ package enum ShardError: Error, Hashable, Sendable {
     case wrongDimension(expected: Int, got: Int)
     /// The shard owns other subtrees than the caller believes: the caller's map is old, or newer than the shard.
     case wrongOwner(ShardID, owned: [LeafID])
+    /// Another copy decides for the shard, or none now; nothing was done. The shard's register says which: ask that one.
+    case notPrimary(ShardID)
+    /// The copy that decides for the shard may not answer now, because too few others have confirmed it; nothing was
+    /// done, the same request may succeed soon.
+    case notServing(ShardID, reason: String)
+    /// Another copy took over while the write was under way: it may or may not have happened.
+    case interrupted(ShardID)
     /// The disk is full; the same request may succeed later.
     case writesRefused(ShardID, reason: String)
     /// A queue on the way is full; nothing was begun, the same request may succeed later.

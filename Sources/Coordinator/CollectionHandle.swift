@@ -45,8 +45,9 @@ struct CollectionHandle: Sendable {
 
     func descriptor(of shard: CollectionMap.Shard) -> ShardDescriptor {
         ShardDescriptor(
-            tenant: collection.tenant, collection: collection.uid, shard: shard.id, dimension: collection.dimension,
-            modelVersion: collection.modelVersion, idKey: secrets.idKey, roots: shard.roots)
+            tenant: collection.tenant, collection: collection.uid, shard: shard.id,
+            replica: ReplicaID(shard.id.bits), dimension: collection.dimension, modelVersion: collection.modelVersion,
+            idKey: secrets.idKey, roots: shard.roots)
     }
 }
 

@@ -58,6 +58,9 @@ extension ShardError {
         case .wrongDimension(let expected, let got): "has vectors of \(expected) components, not \(got)"
         case .wrongOwner(_, let owned):
             "owns the subtrees \(owned.map { String($0.value) }.joined(separator: ", ")), which the map denies"
+        case .notPrimary: "is decided for by another of its copies"
+        case .notServing(_, let reason): "does not answer now: \(reason)"
+        case .interrupted: "was taken over by another of its copies meanwhile; the write may or may not have happened"
         case .writesRefused(_, let reason): "takes no writes now: \(reason)"
         case .busy(_, let reason): "is busy: \(reason)"
         case .damaged(_, let reason): "is damaged: \(reason)"
@@ -70,7 +73,7 @@ extension ShardError {
     /// Time alone may cure it: the same request may succeed soon.
     package var passes: Bool {
         switch self {
-        case .writesRefused, .busy: true
+        case .writesRefused, .busy, .notPrimary, .notServing, .interrupted: true
         case .unknownShard, .wrongDimension, .wrongOwner, .damaged, .stopped, .deadlineExceeded, .unreachable: false
         }
     }
@@ -81,6 +84,9 @@ extension ShardError {
         case .unknownShard: "unknown"
         case .wrongDimension: "dimension"
         case .wrongOwner: "owner"
+        case .notPrimary: "not_primary"
+        case .notServing: "not_serving"
+        case .interrupted: "interrupted"
         case .writesRefused: "writes"
         case .busy: "busy"
         case .damaged: "damaged"

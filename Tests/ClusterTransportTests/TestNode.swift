@@ -47,7 +47,8 @@ func withNode(
 extension ShardCall {
     static func sample(node: NodeID, _ remaining: Duration = .seconds(60)) -> ShardCall {
         ShardCall(
-            shard: ShardID(Bits128(high: 5, low: 6)), node: node, roots: [LeafID(2), LeafID(9)],
+            shard: ShardID(Bits128(high: 5, low: 6)), replica: ReplicaID(Bits128(high: 5, low: 6)), node: node,
+            roots: [LeafID(2), LeafID(9)],
             deadline: .now + remaining, request: RequestID(Bits128(high: 7, low: 8)))
     }
 }

@@ -25,9 +25,10 @@ final class EngineModelShard {
     /// A new, empty shard. Its folder is made on the real disk, which can rename one, and moved.
     init(dimension: Int, using random: inout SplitMix) async throws {
         root = NSTemporaryDirectory() + "facet-model-\(ProcessInfo.processInfo.globallyUniqueString)"
+        let shard = ShardID(.random(using: &random))
         descriptor = ShardDescriptor(
             tenant: .embedded, collection: CollectionUID(.random(using: &random)),
-            shard: ShardID(.random(using: &random)), dimension: dimension, modelVersion: "1.0",
+            shard: shard, replica: ReplicaID(shard.bits), dimension: dimension, modelVersion: "1.0",
             idKey: (0..<32).map { _ in UInt8(truncatingIfNeeded: random.next()) }, roots: [LeafID(3)])
         let maker = ShardNode(directory: root, files: POSIXFileSystem(), pool: ScanPool(threads: 2))
         try await maker.open(descriptor, .making, descriptor.call())

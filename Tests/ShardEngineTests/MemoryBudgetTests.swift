@@ -17,7 +17,8 @@ import Testing
     private var descriptor: ShardDescriptor {
         ShardDescriptor(
             tenant: .embedded, collection: CollectionUID(Bits128(high: 1, low: 1)),
-            shard: ShardID(Bits128(high: 2, low: 2)), dimension: Self.dimension, modelVersion: "1.0",
+            shard: ShardID(Bits128(high: 2, low: 2)), replica: ReplicaID(Bits128(high: 2, low: 2)),
+            dimension: Self.dimension, modelVersion: "1.0",
             idKey: [UInt8](repeating: 5, count: 32), roots: [.root])
     }
 

@@ -23,8 +23,8 @@ enum ImportRules {
             "FaceModel", "ClusterModel", "GRDB", "AsyncHTTPClient", "Logging", "NIOCore", "NIOPosix", "NIOSSL",
         ]),
         "ClusterTransport": system.union([
-            "FaceModel", "ClusterModel", "AuditLedger", "Crypto", "Logging", "Metrics", "NIOCore", "NIOPosix", "NIOSSL",
-            "NIOTLS", "SwiftASN1", "SwiftProtobuf", "X509",
+            "FaceModel", "ClusterModel", "Replication", "AuditLedger", "Crypto", "Logging", "Metrics", "NIOCore",
+            "NIOPosix", "NIOSSL", "NIOTLS", "SwiftASN1", "SwiftProtobuf", "X509",
         ]),
         "FaceExtraction": system.union(["FaceModel", "CFaceExtraction", "Crypto", "Logging", "Metrics"]),
         "Telemetry": ["CoreMetrics", "Hummingbird", "HTTPTypes", "Logging"],

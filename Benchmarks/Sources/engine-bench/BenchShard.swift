@@ -17,7 +17,8 @@ final class BenchShard: Sendable {
         node = ShardNode(directory: directory, files: POSIXFileSystem(), pool: ScanPool(threads: threads))
         descriptor = ShardDescriptor(
             tenant: .embedded, collection: CollectionUID(Bits128(high: 1, low: 2)),
-            shard: ShardID(Bits128(high: 0, low: number)), dimension: dimension, modelVersion: "1.0",
+            shard: ShardID(Bits128(high: 0, low: number)), replica: ReplicaID(Bits128(high: 0, low: number)),
+            dimension: dimension, modelVersion: "1.0",
             idKey: [UInt8](repeating: 7, count: 32), roots: [.root])
         try await node.open(descriptor, making ? .making : .existing, call)
     }

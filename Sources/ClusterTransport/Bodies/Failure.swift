@@ -50,6 +50,9 @@ extension ShardError {
         case .unknownShard: "unknown_shard"
         case .wrongDimension: "wrong_dimension"
         case .wrongOwner: "wrong_owner"
+        case .notPrimary: "not_primary"
+        case .notServing: "not_serving"
+        case .interrupted: "interrupted"
         case .writesRefused: "writes_refused"
         case .busy: "busy"
         case .damaged: "damaged"
@@ -103,6 +106,9 @@ extension WireFailure {
             var wrong = WrongOwner()
             wrong.owned = owned.map(\.value)
             wrongOwner = wrong
+        case .notPrimary: notPrimary = Empty()
+        case .notServing(_, let reason): notServing = Text(reason)
+        case .interrupted: interrupted = Empty()
         case .writesRefused(_, let reason): writesRefused = Text(reason)
         case .busy(_, let reason): busy = Text(reason)
         case .damaged(_, let reason): damaged = Text(reason)
@@ -145,6 +151,9 @@ extension WireFailure {
         case .wrongDimension(let wrong):
             .shard(.wrongDimension(expected: Int(wrong.expected), got: Int(wrong.got)))
         case .wrongOwner(let wrong): .shard(.wrongOwner(shard, owned: try Fields.roots(wrong.owned, "owned")))
+        case .notPrimary: .shard(.notPrimary(shard))
+        case .notServing(let text): .shard(.notServing(shard, reason: try text.checked()))
+        case .interrupted: .shard(.interrupted(shard))
         case .writesRefused(let text): .shard(.writesRefused(shard, reason: try text.checked()))
         case .busy(let text): .shard(.busy(shard, reason: try text.checked()))
         case .damaged(let text): .shard(.damaged(shard, reason: try text.checked()))

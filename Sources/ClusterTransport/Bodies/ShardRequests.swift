@@ -69,6 +69,7 @@ extension WireOpenRequest {
         idKey = Data(descriptor.idKey)
         roots = descriptor.roots.map(\.value)
         making = mode == .making
+        replica = FieldBytes.id(descriptor.replica)
     }
 
     func domain(shard: ShardID) throws(BodyError) -> ShardRequest {
@@ -77,7 +78,7 @@ extension WireOpenRequest {
         guard idKey.count == Self.keyBytes else { throw BodyError("id_key", "\(idKey.count) bytes; a key has 32") }
         let descriptor = ShardDescriptor(
             tenant: tenant, collection: try Fields.id(collection, "collection"), shard: shard,
-            dimension: Int(dimension),
+            replica: try Fields.id(replica, "replica"), dimension: Int(dimension),
             modelVersion: try Fields.text(modelVersion, "model_version", max: Limits.headerTextBytesMax),
             idKey: Array(idKey), roots: try Fields.roots(roots, "roots"))
         return .open(descriptor, making ? .making : .existing)

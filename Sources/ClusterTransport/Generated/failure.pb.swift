@@ -152,6 +152,30 @@ nonisolated struct WireFailure: Sendable {
     set {reason = .unreachable(newValue)}
   }
 
+  var notPrimary: WireFailure.Empty {
+    get {
+      if case .notPrimary(let v)? = reason {return v}
+      return WireFailure.Empty()
+    }
+    set {reason = .notPrimary(newValue)}
+  }
+
+  var notServing: WireFailure.Text {
+    get {
+      if case .notServing(let v)? = reason {return v}
+      return WireFailure.Text()
+    }
+    set {reason = .notServing(newValue)}
+  }
+
+  var interrupted: WireFailure.Empty {
+    get {
+      if case .interrupted(let v)? = reason {return v}
+      return WireFailure.Empty()
+    }
+    set {reason = .interrupted(newValue)}
+  }
+
   /// ClusterModel.NodeError
   var node: WireFailure.Text {
     get {
@@ -215,6 +239,9 @@ nonisolated struct WireFailure: Sendable {
     case stopped(WireFailure.Text)
     case deadlineExceeded(WireFailure.Empty)
     case unreachable(WireFailure.Unreachable)
+    case notPrimary(WireFailure.Empty)
+    case notServing(WireFailure.Text)
+    case interrupted(WireFailure.Empty)
     /// ClusterModel.NodeError
     case node(WireFailure.Text)
     /// AuditLedger.LedgerError
@@ -312,7 +339,7 @@ fileprivate nonisolated let _protobuf_package = "facet.cluster.v1"
 
 nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Failure"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}bad_request\0\u{1}forbidden\0\u{1}unsupported\0\u{1}overloaded\0\u{1}stopping\0\u{1}unanswerable\0\u{4}\u{a}unknown_shard\0\u{3}wrong_dimension\0\u{3}wrong_owner\0\u{3}writes_refused\0\u{1}busy\0\u{1}damaged\0\u{1}stopped\0\u{3}deadline_exceeded\0\u{1}unreachable\0\u{2}\u{8}node\0\u{4}\u{10}ledger_refusing\0\u{3}ledger_damaged\0\u{3}ledger_stopped\0\u{3}ledger_unreachable\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}bad_request\0\u{1}forbidden\0\u{1}unsupported\0\u{1}overloaded\0\u{1}stopping\0\u{1}unanswerable\0\u{4}\u{a}unknown_shard\0\u{3}wrong_dimension\0\u{3}wrong_owner\0\u{3}writes_refused\0\u{1}busy\0\u{1}damaged\0\u{1}stopped\0\u{3}deadline_exceeded\0\u{1}unreachable\0\u{3}not_primary\0\u{3}not_serving\0\u{1}interrupted\0\u{2}\u{5}node\0\u{4}\u{10}ledger_refusing\0\u{3}ledger_damaged\0\u{3}ledger_stopped\0\u{3}ledger_unreachable\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -515,6 +542,45 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.reason = .unreachable(v)
         }
       }()
+      case 25: try {
+        var v: WireFailure.Empty?
+        var hadOneofValue = false
+        if let current = self.reason {
+          hadOneofValue = true
+          if case .notPrimary(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.reason = .notPrimary(v)
+        }
+      }()
+      case 26: try {
+        var v: WireFailure.Text?
+        var hadOneofValue = false
+        if let current = self.reason {
+          hadOneofValue = true
+          if case .notServing(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.reason = .notServing(v)
+        }
+      }()
+      case 27: try {
+        var v: WireFailure.Empty?
+        var hadOneofValue = false
+        if let current = self.reason {
+          hadOneofValue = true
+          if case .interrupted(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.reason = .interrupted(v)
+        }
+      }()
       case 32: try {
         var v: WireFailure.Text?
         var hadOneofValue = false
@@ -650,6 +716,18 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
     case .unreachable?: try {
       guard case .unreachable(let v)? = self.reason else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
+    }()
+    case .notPrimary?: try {
+      guard case .notPrimary(let v)? = self.reason else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+    }()
+    case .notServing?: try {
+      guard case .notServing(let v)? = self.reason else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
+    }()
+    case .interrupted?: try {
+      guard case .interrupted(let v)? = self.reason else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
     }()
     case .node?: try {
       guard case .node(let v)? = self.reason else { preconditionFailure() }

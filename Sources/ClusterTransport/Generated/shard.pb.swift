@@ -87,6 +87,9 @@ nonisolated struct WireOpenRequest: Sendable {
   /// may make files where there are none
   var making: Bool = false
 
+  /// 16 bytes; the copy that the node holds
+  var replica: Data = Data()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -750,7 +753,7 @@ nonisolated extension WireFaces: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireOpenRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".OpenRequest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}tenant\0\u{1}collection\0\u{1}dimension\0\u{3}model_version\0\u{3}id_key\0\u{1}roots\0\u{1}making\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}tenant\0\u{1}collection\0\u{1}dimension\0\u{3}model_version\0\u{3}id_key\0\u{1}roots\0\u{1}making\0\u{1}replica\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -766,6 +769,7 @@ nonisolated extension WireOpenRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 6: try { try decoder.decodeSingularBytesField(value: &self.idKey) }()
       case 7: try { try decoder.decodeRepeatedUInt32Field(value: &self.roots) }()
       case 8: try { try decoder.decodeSingularBoolField(value: &self.making) }()
+      case 9: try { try decoder.decodeSingularBytesField(value: &self.replica) }()
       default: break
       }
     }
@@ -800,6 +804,9 @@ nonisolated extension WireOpenRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.making != false {
       try visitor.visitSingularBoolField(value: self.making, fieldNumber: 8)
     }
+    if !self.replica.isEmpty {
+      try visitor.visitSingularBytesField(value: self.replica, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -812,6 +819,7 @@ nonisolated extension WireOpenRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.idKey != rhs.idKey {return false}
     if lhs.roots != rhs.roots {return false}
     if lhs.making != rhs.making {return false}
+    if lhs.replica != rhs.replica {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -167,7 +167,7 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
             case .wrongOwner where readingMap || mapReads < Limits.mapReadsPerRequestMax:
                 progress[shard] = .disagrees(error)
                 return readMap()
-            case .unknownShard, .wrongOwner, .wrongDimension, .writesRefused, .busy, .damaged, .stopped,
+            case .unknownShard, .wrongOwner, .wrongDimension, .notPrimary, .notServing, .interrupted, .writesRefused, .busy, .damaged, .stopped,
                 .deadlineExceeded, .unreachable:
                 progress[shard] = .missing(error)
                 return finishIfSettled()

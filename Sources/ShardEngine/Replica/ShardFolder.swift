@@ -120,6 +120,6 @@ extension LogIdentity {
     init(_ descriptor: ShardDescriptor) {
         self.init(
             tenant: descriptor.tenant, collection: descriptor.collection, shard: descriptor.shard,
-            replica: ReplicaID(descriptor.shard.bits), generation: Generation(0))
+            replica: descriptor.replica, generation: Generation(0))
     }
 }
