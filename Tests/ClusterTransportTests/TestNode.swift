@@ -47,7 +47,7 @@ func withNode(
 extension ShardCall {
     static func sample(node: NodeID, _ remaining: Duration = .seconds(60)) -> ShardCall {
         ShardCall(
-            shard: ShardID(Bits128(high: 5, low: 6)), replica: ReplicaID(Bits128(high: 5, low: 6)), node: node,
+            shard: ShardID(Bits128(high: 5, low: 6)), node: node,
             roots: [LeafID(2), LeafID(9)],
             deadline: .now + remaining, request: RequestID(Bits128(high: 7, low: 8)))
     }
@@ -69,7 +69,8 @@ extension ShardDescriptor {
     static var sample: ShardDescriptor {
         ShardDescriptor(
             tenant: .embedded, collection: CollectionUID(Bits128(high: 3, low: 4)),
-            shard: ShardID(Bits128(high: 5, low: 6)), dimension: 64, modelVersion: "m1",
+            shard: ShardID(Bits128(high: 5, low: 6)), replica: ReplicaID(Bits128(high: 5, low: 6)), dimension: 64,
+            modelVersion: "m1",
             idKey: Array(repeating: 7, count: 32), roots: [LeafID(2)])
     }
 }
