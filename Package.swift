@@ -183,7 +183,7 @@ let package = Package(
             "ShardEngine",
             [
                 "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore",
-                "ClusterModel", "AuditLedger", "SimulatedDisk",
+                "ClusterModel", "Replication", "AuditLedger", "SimulatedDisk",
             ]),
         tests("Coordinator", ["FaceModel", "ClusterModel", "KeyHierarchy", "AuditLedger", "ShardEngine", "TestBench"]),
         tests("Telemetry", [coreMetrics]),

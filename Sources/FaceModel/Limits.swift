@@ -37,6 +37,14 @@ package enum Limits {
     package static let walSegmentBytesMin = 1 << 20
     package static let walSegmentBytesMax = 64 << 20
     package static let idleConfirmMilliseconds = 50
+    // Copies of a shard.
+    /// Records of one letter between copies, about; their frame has room for more.
+    package static let replicaLetterBytes = 3 << 20
+    /// Newest records that a copy keeps in memory for others that lag a little, and behind which the log is cut.
+    package static let replicaRecordsKeptBytes = 8 << 20
+    package static let logRecordsKeptForCopies = 262_144
+    /// A batch that changes nothing is answered once the other copies confirm that nothing was decided without this one.
+    package static let confirmSecondsMax = 10
     // Segments.
     package static let bufferFacesMax = 8_192
     /// From here the buffer is made a segment; between here and the maximum one more batch fits.

@@ -1,13 +1,14 @@
 package import ClusterModel
 package import FaceModel
 import Foundation
+package import Replication
 package import StorageIO
 
 /// The shards of one node: opens and closes replicas and passes requests to them.
 ///
 /// A replica that is damaged is kept as such: its requests are refused with the reason, all others go on.
 package final class ShardNode: ShardService {
-    private let shelf: ShardShelf
+    let shelf: ShardShelf
     private let pool: ScanPool
     private let files: any FileSystem
     private let directory: String
@@ -18,11 +19,11 @@ package final class ShardNode: ShardService {
     /// refused; 0 is no limit. `locksMemory`: segments lock what every search reads; `MemoryLock` says whether the
     /// system allows it. `mapsPlanes`: planes that not every search reads stay in the segments' files.
     package init(
-        directory: String, files: any FileSystem, pool: ScanPool, capacityBytes: Int = 0, locksMemory: Bool = false,
-        mapsPlanes: Bool = false
+        directory: String, files: any FileSystem, pool: ScanPool, surroundings: ReplicaSurroundings,
+        capacityBytes: Int = 0, locksMemory: Bool = false, mapsPlanes: Bool = false
     ) {
         shelf = ShardShelf(
-            directory: directory, files: files, pool: pool,
+            directory: directory, files: files, pool: pool, surroundings: surroundings,
             budget: MemoryBudget(capacityBytes: capacityBytes, locksMemory: locksMemory, mapsPlanes: mapsPlanes))
         self.directory = directory
         self.files = files
@@ -78,15 +79,15 @@ package final class ShardNode: ShardService {
     }
 
     package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
-        try shelf.replica(call.shard).faces(ids, call)
+        try await shelf.replica(call.shard).faces(ids, call)
     }
 
     package func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? {
-        try shelf.replica(call.shard).vector(id, call)
+        try await shelf.replica(call.shard).vector(id, call)
     }
 
     package func list(after: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage {
-        try shelf.replica(call.shard).list(after: after, limit: limit, call)
+        try await shelf.replica(call.shard).list(after: after, limit: limit, call)
     }
 
     package func statistics(_ call: ShardCall) async throws(ShardError) -> ShardStatistics {
@@ -126,6 +127,15 @@ package final class ShardNode: ShardService {
             throw error
         }
     }
+}
+
+extension ShardNode: ReplicaHost {
+    package func receive(_ letter: ReplicaLetter) { shelf.copy(letter.shard)?.receive(letter) }
+
+    package func report(of shard: ShardID) async -> ReplicaReport? { await shelf.copy(shard)?.report() }
+
+    /// A shard's register as it was read or has changed; of a shard that is not here it is nobody's.
+    package func observe(_ register: RegisterState, of shard: ShardID) { shelf.copy(shard)?.observe(register) }
 }
 
 /// Memory of this process as the kernel counts it.

@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import Foundation
 import Logging
+import Replication
 import StorageIO
 import Synchronization
 
@@ -46,6 +47,7 @@ final class ShardShelf: Sendable {
     private let pool: ScanPool
     private let directory: String
     private let files: any FileSystem
+    private let surroundings: ReplicaSurroundings
     private let state = Mutex(State())
     /// Opening reads whole files and removing may take as long; neither may hold up the cooperative pool.
     private let changes: OperationQueue = {
@@ -55,7 +57,11 @@ final class ShardShelf: Sendable {
     }()
     private let log = Logger(label: "facet.node")
 
-    init(directory: String, files: any FileSystem, pool: ScanPool, budget: MemoryBudget) {
+    init(
+        directory: String, files: any FileSystem, pool: ScanPool, surroundings: ReplicaSurroundings,
+        budget: MemoryBudget
+    ) {
+        self.surroundings = surroundings
         self.directory = directory
         self.files = files
         self.budget = budget
@@ -65,6 +71,11 @@ final class ShardShelf: Sendable {
         } catch {
             log.warning("what removed shards left cannot be removed", metadata: ["reason": "\(error)"])
         }
+    }
+
+    /// Nil where it is not open.
+    func copy(_ shard: ShardID) -> ShardReplica? {
+        if case .open(let replica)? = state.withLock({ $0.slots[shard] }) { replica } else { nil }
     }
 
     func replica(_ shard: ShardID) throws(ShardError) -> ShardReplica {
@@ -82,12 +93,15 @@ final class ShardShelf: Sendable {
         while true {
             let promise: Promise<ChangeEnd>
             switch try openingStep(shard) {
-            case .isOpen(let replica): return try replica.requireSame(descriptor, mode)
+            case .isOpen(let replica):
+                try replica.requireSame(descriptor, mode)
+                return await replica.settle(until: deadline)
             case .isDamaged(let reason): throw .damaged(shard, reason: reason)
             case .wait(let other): promise = other
             case .begin(let own, _):
                 promise = own
-                changes.addOperation { [self] in beginOpening(descriptor, mode) }
+                let register = await register(of: shard)
+                changes.addOperation { [self] in beginOpening(descriptor, mode, register) }
             }
             switch await promise.value(until: deadline) {
             case .opened?, .removed?: continue
@@ -189,11 +203,26 @@ final class ShardShelf: Sendable {
         return promise
     }
 
-    private func beginOpening(_ descriptor: ShardDescriptor, _ mode: OpenMode) {
+    /// Nil where it cannot be read: a copy that was here before knows what it saw last.
+    private func register(of shard: ShardID) async -> RegisterState? {
+        do throws(ControlPlaneError) {
+            return try await surroundings.registers.read(shard)
+        } catch {
+            log.warning("a shard's register cannot be read", metadata: ["shard": "\(shard)", "reason": "\(error)"])
+            return nil
+        }
+    }
+
+    private func beginOpening(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ register: RegisterState?) {
         let shard = descriptor.shard
         do throws(ReplicaError) {
             let folder = ShardFolder(of: shard, in: directory, on: files)
-            end(shard, .opened, .open(try ShardReplica(descriptor, mode, in: folder, pool: pool, budget: budget)))
+            end(
+                shard, .opened,
+                .open(
+                    try ShardReplica(
+                        descriptor, mode, register: register, in: folder, pool: pool, budget: budget,
+                        surroundings: surroundings)))
         } catch {
             log.error("a shard cannot be opened", metadata: ["shard": "\(shard)", "reason": "\(error.text)"])
             end(shard, .failed(error.openingError(shard)), error.isDamage ? .damaged(reason: error.text) : nil)
@@ -238,7 +267,7 @@ extension ShardReplica {
         let same =
             descriptor.tenant == other.tenant && descriptor.collection == other.collection
             && descriptor.dimension == other.dimension && descriptor.modelVersion == other.modelVersion
-            && descriptor.idKey == other.idKey
+            && descriptor.replica == other.replica && take(FaceIdentityKeys(other))
         guard same else {
             throw .damaged(
                 descriptor.shard, reason: "it is open as a shard of another collection, dimension, model or key")

@@ -36,6 +36,9 @@ struct EmbeddedServer {
         }
         let node = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
+            surroundings: ReplicaSurroundings(
+                node: .embedded, incarnation: Incarnation(1), registers: ControlPlaneShards(controlPlane),
+                post: NoPost()),
             locksMemory: configuration.service.lockMemory, mapsPlanes: configuration.service.mapPlanes)
         let index = FaceIndex(
             controlPlane: controlPlane, shards: node, ledger: ledger, extractor: extractor, masterKey: masterKey,

@@ -43,6 +43,9 @@ struct NodeProcess {
         }
         let shards = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
+            surroundings: ReplicaSurroundings(
+                node: node.id, incarnation: Incarnation(1), registers: ControlPlaneShards(controlPlane),
+                post: NoPost()),
             capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory,
             mapsPlanes: configuration.service.mapPlanes)
         try await serve(shards, ledger, identity, metrics)

@@ -17,7 +17,11 @@ import Testing
         func start(_ number: Int? = nil) throws -> ShardNode {
             let data = DataDirectory(path: "\(root)/\(number ?? started.count)", files: POSIXFileSystem())
             try data.prepare()
-            let node = ShardNode(directory: data.shards, files: POSIXFileSystem(), pool: ScanPool(threads: 1))
+            let node = ShardNode(
+                directory: data.shards, files: POSIXFileSystem(), pool: ScanPool(threads: 1),
+                surroundings: ReplicaSurroundings(
+                    node: .embedded, incarnation: Incarnation(1), registers: ControlPlaneShards(MemoryControlPlane()),
+                    post: NoPost()))
             started.append(node)
             return node
         }

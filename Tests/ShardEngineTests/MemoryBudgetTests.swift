@@ -89,6 +89,8 @@ import Testing
                 for start in stride(from: 0, to: faces.count, by: 820) {
                     _ = try await node.enrol(Array(faces[start..<start + 820]), call)
                 }
+                // Changes nothing, and is answered once the buffer that the last one filled was flushed.
+                _ = try await node.enrol([faces[0]], call)
             }
             #expect(try await node.statistics(call).segments == 1)
             held[mapsPlanes] = try await node.statistics(call).residentBytes

@@ -189,11 +189,9 @@ import WriteAheadLog
         try files.createDirectory(folder)
         let keys = FaceIdentityKeys(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion)
         let old = faces(0..<3_000).map { KeyedFace(face: $0, key: keys.key(of: $0)) }
-        var machine = ShardMachine(identity: keys, tree: DatedTree(roots: [LeafID(7)]), lastIndex: .zero)
-        let proposal = Proposal(id: ProposalID(value: 1), roots: [LeafID(7)], request: .enrol(old))
-        guard case .append(let puts)? = machine.step(.proposed([proposal], known: KnownFaces())).first else {
-            return #expect(Bool(false), "no puts")
-        }
+        let machine = ShardMachine(tree: DatedTree(roots: [LeafID(7)]))
+        let proposal = Proposal(id: ProposalID(value: 1), roots: [LeafID(7)], request: .enrol(old, keys))
+        let puts = machine.batch([proposal], known: KnownFaces()).entries
         let config = LogEntry(type: .config, token: .none, payload: ConfigRecord(roots: [LeafID(7)]).payload)
         let (log, _) = try Log.open(directory: folder + "/wal", identity: LogIdentity(descriptor), on: files)
         _ = try log.append([config] + puts, epoch: log.epoch)

@@ -193,6 +193,7 @@ import Testing
         await #expect(throws: ShardError.self) { try await search(node, like: 1) }
         var other = descriptor
         other.shard = ShardID(Bits128(high: 8, low: 8))
+        other.replica = ReplicaID(other.shard.bits)
         try await node.open(other, .making, other.call())
         #expect(try await node.statistics(other.call()).faces == 0)
         await node.stop()

@@ -1,6 +1,7 @@
+package import ClusterModel
 import ControlPlane
 package import Coordinator
-import FaceModel
+package import FaceModel
 import Foundation
 import KeyHierarchy
 package import ShardEngine
@@ -18,10 +19,13 @@ package final class Bench: Sendable {
         let data = DataDirectory(path: self.root, files: POSIXFileSystem())
         try data.prepare()
         ledger = FakeLedger()
-        node = ShardNode(directory: data.shards, files: POSIXFileSystem(), pool: ScanPool(threads: 1))
+        let controlPlane = try SQLiteControlPlane(path: data.controlPlane)
+        node = ShardNode(
+            directory: data.shards, files: POSIXFileSystem(), pool: ScanPool(threads: 1),
+            surroundings: try await .alone(.embedded, in: controlPlane))
         let key = try data.masterKey()
         index = FaceIndex(
-            controlPlane: try SQLiteControlPlane(path: data.controlPlane), shards: node, ledger: ledger,
+            controlPlane: controlPlane, shards: node, ledger: ledger,
             extractor: FakeExtractor(), masterKey: key, now: { Timestamp(milliseconds: 1_000) })
         try await index.start()
     }
@@ -40,5 +44,22 @@ package final class Bench: Sendable {
                 request: RequestID(Bits128(high: 1, low: 1)),
                 deadline: .now + .seconds(Limits.requestDeadlineSeconds), allowsPartial: false)
         }
+    }
+}
+
+extension ReplicaSurroundings {
+    /// Of a node in its next life, beside others that it cannot reach.
+    package static func alone(_ node: NodeID, in controlPlane: any ControlPlane) async throws -> ReplicaSurroundings {
+        let register = try await controlPlane.readFresh(.incarnation(node))
+        var incarnation = Incarnation(1)
+        if case .incarnation(let known)? = register?.value { incarnation = known.incarnation.next }
+        _ = try await controlPlane.commit(
+            RegisterTransaction([
+                .put(
+                    .incarnation(IncarnationRegister(node: node, incarnation: incarnation)),
+                    expecting: register?.revision ?? .absent)
+            ]))
+        return ReplicaSurroundings(
+            node: node, incarnation: incarnation, registers: ControlPlaneShards(controlPlane), post: NoPost())
     }
 }

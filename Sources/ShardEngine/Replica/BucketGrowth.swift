@@ -35,9 +35,16 @@ struct BucketGrowth {
 
     mutating func count(_ changes: [Change]) {
         for change in changes {
-            guard case .put(let put) = change else { continue }
-            faces[put.leaf, default: 0] += 1
-            judge(put.leaf)
+            switch change {
+            case .put(let put):
+                faces[put.leaf, default: 0] += 1
+                judge(put.leaf)
+            case .split(let split, _):
+                // Whoever divided it knows better, and says so after this.
+                let half = count(of: split.parent) / 2
+                divided(split.parent, into: [(split.children.0, half), (split.children.1, half)])
+            case .delete, .config: break
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import Logging
+import Replication
 import SegmentStore
 import StorageIO
 import VectorSearch
@@ -8,20 +9,26 @@ import WriteAheadLog
 
 /// A replica's files after recovery: log, state and segments agree, and the snapshot shows every live face.
 ///
-/// Recovery is the normal open. The log is replayed from the older of two positions: what `state.sqlite` has applied
-/// and what the segments hold; each record goes where it is missing.
+/// Recovery is the normal open. What was applied was committed: records that the segments lack are read from the log
+/// into the buffer as far as `state.sqlite` has applied. Those behind are kept until `ReplicaCore` says what they count.
 struct OpenedFiles {
     let log: Log
     let state: ShardState
     let store: ReplicaStore
-    /// The buckets below the subtree root that the shard owns.
+    let memoryFile: ReplicaMemoryFile
+    let memory: ReplicaMemory
+    let scanned: ScannedLog
+    let applied: LogIndex
+    /// The log's records behind `applied`.
+    let unapplied: [ReplicaRecord]
+    /// The buckets below the subtree root that the shard owns, at `applied`.
     let tree: DatedTree
 
     var snapshot: SearchSnapshot { store.snapshot }
 
     init(
-        _ descriptor: ShardDescriptor, _ mode: OpenMode, in folder: ShardFolder, mapsPlanes: Bool = false,
-        logger: Logger
+        _ descriptor: ShardDescriptor, _ mode: OpenMode, register: RegisterState?, in folder: ShardFolder,
+        mapsPlanes: Bool = false, logger: Logger
     ) throws(ReplicaError) {
         switch mode {
         case .making: try folder.make(descriptor)
@@ -32,11 +39,18 @@ struct OpenedFiles {
         store = try ReplicaStore(
             descriptor, directory: folder.segments, mapsPlanes: mapsPlanes, on: folder.files)
         try store.reconcile(with: state)
-        log = try Self.openLog(descriptor, directory: folder.log, on: folder.files, logger: logger)
-        try Self.requireContinuity(log, store: store, applied: try state.applied())
-        try Self.replay(log, into: store, state)
+        memoryFile = ReplicaMemoryFile(path: folder.memory, on: folder.files)
+        var memory = try Self.memory(memoryFile, register)
+        let tail: ScannedLog.Tail
+        (log, tail) = try Self.openLog(descriptor, in: folder, memory: &memory, memoryFile, logger: logger)
+        self.memory = memory
+        scanned = ScannedLog(outline: log.outline, tail: tail)
+        applied = try state.applied()
+        try Self.requireContinuity(log, store: store, applied: applied)
+        unapplied = try Self.replay(log, into: store, through: applied)
         try store.requireEveryFace(of: state)
-        let roots = try state.roots()
+        let planned = try unapplied.lastRoots()
+        let roots = if let planned { planned } else { try state.roots() }
         guard roots.count == 1 else {
             throw .contradiction(reason: "it owns \(roots.count) subtree roots; this version serves shards of one")
         }
@@ -45,17 +59,43 @@ struct OpenedFiles {
         if mode == .making, descriptor.roots.sorted() != roots { throw .otherRoots(owned: roots) }
     }
 
+    /// What the replica kept; a shard that was made before there were copies begins with the register.
+    private static func memory(
+        _ file: ReplicaMemoryFile, _ register: RegisterState?
+    ) throws(ReplicaError) -> ReplicaMemory {
+        if let memory = try file.read() { return memory }
+        guard let register else {
+            throw .contradiction(reason: "the control plane has no register of it, and it has none of its own")
+        }
+        let memory = ReplicaMemory(epoch: register.configuration.epoch, register: register)
+        try file.write(memory)
+        return memory
+    }
+
+    /// A torn tail is noted before it is cut off: the next scan would find nothing.
     private static func openLog(
-        _ descriptor: ShardDescriptor, directory: String, on files: any FileSystem, logger: Logger
-    ) throws(ReplicaError) -> Log {
+        _ descriptor: ShardDescriptor, in folder: ShardFolder, memory: inout ReplicaMemory, _ file: ReplicaMemoryFile,
+        logger: Logger
+    ) throws(ReplicaError) -> (Log, ScannedLog.Tail) {
+        var failure: ReplicaError?
+        var tail = ScannedLog.Tail.clean
         do throws(LogError) {
-            let (log, recovery) = try Log.open(directory: directory, identity: LogIdentity(descriptor), on: files)
-            if !recovery.isClean {
+            let (log, _) = try Log.open(
+                directory: folder.log, identity: LogIdentity(descriptor), on: folder.files
+            ) { (recovery) throws(LogError) in
                 logger.warning("the log's tail was torn and is cut off", metadata: ["recovery": "\(recovery)"])
+                tail = .suspect
+                memory.isSuspect = true
+                do throws(ReplicaError) {
+                    try file.write(memory)
+                } catch {
+                    failure = error
+                    throw .stopped
+                }
             }
-            return log
+            return (log, tail)
         } catch {
-            throw .log(error)
+            throw failure ?? .log(error)
         }
     }
 
@@ -74,19 +114,22 @@ struct OpenedFiles {
         }
     }
 
-    private static func replay(_ log: Log, into store: ReplicaStore, _ state: ShardState) throws(ReplicaError) {
-        let applied = try state.applied()
-        var missing: [Change] = []
+    /// Puts into the buffer what was applied and the segments lack; returns what was not applied.
+    private static func replay(
+        _ log: Log, into store: ReplicaStore, through applied: LogIndex
+    ) throws(ReplicaError) -> [ReplicaRecord] {
+        var unapplied: [ReplicaRecord] = []
         var buffered: [PutRecord] = []
         var deleted: Set<FaceID> = []
         var failure: ReplicaError?
         do throws(LogError) {
             try log.read(from: min(applied, store.flushedThrough).next) { (record) throws(LogError) in
                 guard failure == nil else { return }
+                guard record.lsn <= applied else { return unapplied.append(ReplicaRecord(record)) }
                 do throws(ReplicaError) {
-                    guard let change = try Change(record) else { return }
-                    if record.lsn > applied { missing.append(change) }
-                    guard record.lsn > store.flushedThrough else { return }
+                    guard record.lsn > store.flushedThrough, let change = try Change(ReplicaRecord(record)) else {
+                        return
+                    }
                     switch change {
                     case .config, .split: break
                     case .put(let put): buffered.append(put)
@@ -100,24 +143,44 @@ struct OpenedFiles {
             throw .log(error)
         }
         if let failure { throw failure }
-        let places = try state.places(of: missing.deletedIDs)
-        if log.lastIndex > applied { try state.apply(missing, through: log.lastIndex) }
-        for (id, place) in places { store.markDead(id, at: place) }
         for put in buffered where !deleted.contains(put.id) { try store.buffer(put.row) }
+        return unapplied
+    }
+}
+
+extension [ReplicaRecord] {
+    /// The subtree roots that the shard will own once these are applied; nil where they do not say.
+    fileprivate func lastRoots() throws(ReplicaError) -> [LeafID]? {
+        guard let last = last(where: { $0.type == RecordType.config.rawValue }) else { return nil }
+        return try ConfigRecord(payload: last.payload, at: last.lsn).roots.sorted()
+    }
+}
+
+extension Log {
+    /// Where each epoch begins, and how far the log reaches.
+    var outline: LogOutline {
+        var outline = LogOutline()
+        for (number, start) in epochStarts.enumerated() {
+            let end = number + 1 < epochStarts.count ? epochStarts[number + 1].first.value - 1 : lastIndex.value
+            if number == 0, start.first.value > 1 { outline.append(Int(start.first.value - 1), of: Epoch(0)) }
+            if end >= start.first.value { outline.append(Int(end + 1 - start.first.value), of: start.epoch) }
+        }
+        return outline
     }
 }
 
 extension Change {
     /// Nil for records that change no face.
-    init?(_ record: LogRecord) throws(ReplicaError) {
-        switch record.type {
+    init?(_ record: ReplicaRecord) throws(ReplicaError) {
+        let type = RecordType(rawValue: record.type)
+        switch type {
         case .put: self = .put(try PutRecord(payload: record.payload, at: record.lsn))
         case .delete: self = .delete(try DeleteRecord(payload: record.payload, at: record.lsn))
         case .config: self = .config(try ConfigRecord(payload: record.payload, at: record.lsn))
         case .bucketSplit: self = .split(try BucketSplit(payload: record.payload, at: record.lsn), at: record.lsn)
         case .noop, .epochStart: return nil
         case .purge, .userIntent, .faceClaim, .userCommit, .shardSplit, .splitRelease, .splitAbort,
-            .collectionClose, .checkpoint, .leaf, .suspend, .resume, .revoke, .quota, .signedCheckpoint:
+            .collectionClose, .checkpoint, .leaf, .suspend, .resume, .revoke, .quota, .signedCheckpoint, nil:
             throw .record(record.lsn, reason: "a record of type \(record.type) cannot stand in this shard's log")
         }
     }

@@ -10,7 +10,7 @@ struct ProposalID: Hashable {
 
 struct Proposal {
     enum Request {
-        case enrol([KeyedFace])
+        case enrol([KeyedFace], FaceIdentityKeys)
         case delete([FaceID], token: RequestToken)
     }
     var id: ProposalID
@@ -46,8 +46,6 @@ struct KnownFaces {
 enum ProposalOutcome: Equatable {
     case enrolled([FaceID], at: LogIndex)
     case deleted([FaceID], notFound: [FaceID], at: LogIndex)
-    case refused(reason: String)
-    case stopped(reason: String)
     /// The shard owns these subtrees and not those the caller believes; nothing was written.
     case wrongOwner([LeafID])
 
@@ -56,7 +54,7 @@ enum ProposalOutcome: Equatable {
         switch self {
         case .enrolled(let ids, _): .enrolled(ids, at: index)
         case .deleted(let ids, let missing, _): .deleted(ids, notFound: missing, at: index)
-        case .refused, .stopped, .wrongOwner: self
+        case .wrongOwner: self
         }
     }
 }
@@ -66,8 +64,6 @@ extension ProposalOutcome {
     func result(_ shard: ShardID) -> Result<ProposalOutcome, ShardError> {
         switch self {
         case .enrolled, .deleted: .success(self)
-        case .refused(let reason): .failure(.writesRefused(shard, reason: reason))
-        case .stopped(let reason): .failure(.stopped(shard, reason: reason))
         case .wrongOwner(let owned): .failure(.wrongOwner(shard, owned: owned))
         }
     }
@@ -83,7 +79,7 @@ enum Change: Equatable {
 }
 
 /// Derives the ids of one collection's faces from its id key.
-struct FaceIdentityKeys {
+struct FaceIdentityKeys: Equatable {
     let idKey: [UInt8]
     let modelVersion: String
 

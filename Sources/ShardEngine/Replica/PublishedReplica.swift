@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import Replication
 import SegmentStore
 import Synchronization
 
@@ -16,8 +17,19 @@ final class PublishedReplica: Sendable {
         var roots: [LeafID] { tree.tree.roots }
     }
 
+    /// The replica's part among the shard's copies.
+    struct Role: Sendable {
+        /// It is the only copy that counts, and may answer: what it has applied is all there is.
+        var isAlone: Bool
+        var isPrimary: Bool
+        var epoch: Epoch
+        var commit: LogIndex
+        var configuration: ShardConfiguration
+    }
+
     private struct State {
         var view: View
+        var role: Role?
         var residentBytes: Int
         /// Numbers of the segments that are locked in memory.
         var locked: Set<UInt64> = []
@@ -36,6 +48,8 @@ final class PublishedReplica: Sendable {
     }
 
     var current: View { state.withLock { $0.view } }
+    /// Nil until the writer has begun.
+    var role: Role? { state.withLock { $0.role } }
     var writesRefused: String? { state.withLock { $0.writesRefused } }
     /// A block that failed its checksum: nothing is answered from this replica any more.
     var damaged: String? { state.withLock { $0.damaged } }
@@ -73,6 +87,7 @@ final class PublishedReplica: Sendable {
         budget.change(by: -held)
     }
 
+    func setRole(_ role: Role) { state.withLock { $0.role = role } }
     func setWritesRefused(_ reason: String?) { state.withLock { $0.writesRefused = reason } }
     func setDamaged(_ reason: String) { state.withLock { $0.damaged = reason } }
 }

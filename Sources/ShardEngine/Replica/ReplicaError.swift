@@ -1,5 +1,6 @@
 import FaceModel
 import GRDB
+import Replication
 import SegmentStore
 import StorageIO
 import WriteAheadLog
@@ -21,6 +22,8 @@ enum ReplicaError: Error {
     case inconsistent(reason: String)
     /// What the caller says of the shard is not what its files are, or not what this version can serve.
     case contradiction(reason: String)
+    /// The protocol between copies has no further use for this one as it is.
+    case replica(StopReason)
     /// Whole files of a shard that owns something else than the caller would make.
     case otherRoots(owned: [LeafID])
 
@@ -40,7 +43,8 @@ enum ReplicaError: Error {
         switch self {
         case .log(let error): error.isTransient
         case .segments(.file(.noSpace)), .file(.noSpace), .state(_, _, full: true): true
-        case .segments, .file, .state, .damagedState, .record, .missing, .inconsistent, .contradiction, .otherRoots:
+        case .segments, .file, .state, .damagedState, .record, .missing, .inconsistent, .contradiction, .replica,
+            .otherRoots:
             false
         }
     }
@@ -59,7 +63,7 @@ enum ReplicaError: Error {
             case .damaged, .newerFormat, .tooManyRows, .bufferFull: true
             case .file, .wrongIdentity, .missing, .manifestMissing: false
             }
-        case .damagedState, .record, .inconsistent: true
+        case .damagedState, .record, .inconsistent, .replica: true
         case .file, .state, .missing, .contradiction, .otherRoots: false
         }
     }
@@ -79,7 +83,22 @@ enum ReplicaError: Error {
             restore the folder from a backup, or delete the collection and enrol it again
             """
         case .inconsistent(let reason), .contradiction(let reason): reason
+        case .replica(let reason): reason.text
         case .otherRoots(let owned): "it owns the subtree roots \(owned.map(\.value))"
+        }
+    }
+}
+
+extension StopReason {
+    fileprivate var text: String {
+        switch self {
+        case .lossProven: "its log proves that records it had acknowledged are lost"
+        case .logFailed: "its log failed"
+        case .conflictBelowCommit(let index):
+            "the primary has another record at \(index), which was committed here: one of the two logs is not what it was"
+        case .registerIsOlder:
+            "the control plane shows an older state of the shard than this copy has seen: was it restored from a backup?"
+        case .generationPassed: "a loss was accepted for the shard, and this copy is of the time before"
         }
     }
 }

@@ -1,12 +1,25 @@
 import ClusterModel
 import FaceModel
 import Foundation
+import Replication
 import Synchronization
 
-/// What waits for a replica's writer thread: requests with their callers, and finished background merges. Bounded.
+/// What waits for a replica's writer thread. Requests are bounded; what the cluster says is bounded where it comes from.
 final class ReplicaInbox: Sendable {
     enum Item {
         case request(WaitingRequest)
+        case read(WaitingRead)
+        case letter(ReplicaLetter)
+        /// The register was read, or changed.
+        case register(RegisterState)
+        case transaction(Replication.TransactionOutcome)
+        /// Where the shard's copies run.
+        case processes([ReplicaID: ReplicaProcess])
+        /// An election that this replica began is over, whatever came of it.
+        case electionEnded
+        case report(@Sendable (ReplicaReport?) -> Void)
+        /// Called back once the replica serves, or others may.
+        case settle(@Sendable () -> Void)
         /// The background merge of a compaction ended; the writer installs it.
         case mergeFinished
         /// The writer ends and then calls back.
@@ -28,7 +41,7 @@ final class ReplicaInbox: Sendable {
     func add(_ item: Item) -> ShardError? {
         let refusal = state.withLock { state -> ShardError? in
             if let closed = state.closed { return closed }
-            if case .request = item, state.items.count >= Limits.logInboxMax {
+            if item.isBounded, state.items.count >= Limits.logInboxMax {
                 return .busy(shard, reason: "\(state.items.count) requests wait for its log already")
             }
             state.items.append(item)
@@ -61,6 +74,17 @@ final class ReplicaInbox: Sendable {
     }
 }
 
+extension ReplicaInbox.Item {
+    /// Letters may be lost, so a replica that lags loses them rather than memory.
+    fileprivate var isBounded: Bool {
+        switch self {
+        case .request, .read, .letter: true
+        case .register, .transaction, .processes, .electionEnded, .report, .settle, .mergeFinished, .stop:
+            false
+        }
+    }
+}
+
 /// A write and its caller, who is resumed exactly once.
 struct WaitingRequest: Sendable {
     var roots: [LeafID]
@@ -68,6 +92,13 @@ struct WaitingRequest: Sendable {
     /// Not begun after this.
     var deadline: ContinuousClock.Instant
     var resume: @Sendable (Result<ProposalOutcome, ShardError>) -> Void
+}
+
+/// A read that must see everything acknowledged before it came, and its caller, who is resumed exactly once: then the
+/// published snapshot shows it.
+struct WaitingRead: Sendable {
+    var deadline: ContinuousClock.Instant
+    var resume: @Sendable (ShardError?) -> Void
 }
 
 /// Why a replica is closed.

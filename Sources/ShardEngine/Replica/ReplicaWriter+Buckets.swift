@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 import SegmentStore
 import VectorSearch
@@ -8,13 +9,13 @@ extension ReplicaWriter {
     /// From fewer faces than this no bucket is divided: its rows are strewn among those of too many others.
     private static let gatheredMin = BucketDivision.sampleMax / 4
 
-    /// Whether a bucket has grown too large and can be divided.
-    var owesDivision: Bool { growth.isDue && !machine.isStopped }
+    /// Whether a bucket has grown too large and this replica is the one to divide it.
+    var owesDivision: Bool { growth.isDue && failure == nil && core.isServing }
 
     /// Divides the buckets that have grown too large, by records of the log like every other change.
     func divideBuckets() {
         var left = Self.divisionsPerBatch
-        while owesDivision, left > 0 {
+        while owesDivision, outstanding == nil, left > 0 {
             let due = growth.next(left)
             left -= due.count
             do throws(ReplicaError) {
@@ -22,11 +23,12 @@ extension ReplicaWriter {
             } catch {
                 return maintenanceFailed(error)
             }
+            synchronize()
         }
     }
 
     private func divide(_ due: [LeafID]) throws(ReplicaError) {
-        var tree = machine.tree.tree
+        var tree = tree.tree
         var splits: [(split: BucketSplit, faces: (Int, Int))] = []
         for leaf in due {
             guard let gathered = try gather(leaf, tree) else { continue }
@@ -40,9 +42,17 @@ extension ReplicaWriter {
             let first = gathered.vectors.count - second
             splits.append((split, (first * gathered.stride, second * gathered.stride)))
         }
-        perform(machine.step(.divided(splits.map(\.split))))
+        guard !splits.isEmpty else { return }
+        let batch = ShardMachine(tree: self.tree).batch(splits.map(\.split), at: core.log.last.next)
+        write(batch) { [unowned self] result in divided(splits, result) }
+    }
+
+    /// What another primary has divided meanwhile is no longer due.
+    private func divided(
+        _ splits: [(split: BucketSplit, faces: (Int, Int))], _ result: Result<LogIndex, ShardError>
+    ) {
         for (split, faces) in splits {
-            if machine.tree.tree.contains(split.children.0) {
+            if case .success = result {
                 growth.divided(split.parent, into: [(split.children.0, faces.0), (split.children.1, faces.1)])
             } else {
                 growth.postpone(split.parent)

@@ -17,8 +17,8 @@ extension ReplicaWriter {
     func maintain() {
         do throws(ReplicaError) {
             if store.needsFlush {
-                try place(try store.flush(through: log.durableIndex, tree: machine.tree.tree))
-                publish(at: log.durableIndex)
+                try place(try store.flush(through: applied, tree: tree.tree))
+                publish(at: applied)
                 lockMemory()
                 growth.resumePostponed()
                 try cutLog()
@@ -48,19 +48,22 @@ extension ReplicaWriter {
         logger.error("a segment may be swapped out", metadata: ["reason": "\(refusal)"])
     }
 
-    /// The log keeps what either the segments or the synced state lack.
+    /// The log keeps what either the segments or the synced state lack, and what copies may still ask for.
     private func cutLog() throws(ReplicaError) {
-        let applied = log.durableIndex
         try state.synchronize(on: files)
+        var index = min(store.flushedThrough, applied)
+        if core.configuration.named.count > 1 {
+            index = LogIndex(index.value - min(index.value, UInt64(Limits.logRecordsKeptForCopies)))
+        }
         do throws(LogError) {
-            try log.truncate(before: min(store.flushedThrough, applied).next)
+            try log.truncate(before: index.next)
         } catch {
             throw .log(error)
         }
     }
 
     private func startMerge() {
-        guard merge == nil, let job = store.beginMerge(tree: machine.tree.tree) else { return }
+        guard merge == nil, let job = store.beginMerge(tree: tree.tree) else { return }
         let merge = BackgroundMerge(job)
         self.merge = merge
         let inbox = inbox
@@ -88,7 +91,7 @@ extension ReplicaWriter {
             case .success(let merged):
                 try store.install(merged)
                 try place(merged.segment)
-                publish(at: log.durableIndex)
+                publish(at: applied)
                 lockMemory()
                 growth.resumePostponed()
                 // What became due meanwhile does not wait for the next write.

@@ -2,10 +2,12 @@ import ClusterModel
 import FaceModel
 import Foundation
 import Logging
+import Replication
 import StorageIO
 import WriteAheadLog
 
-/// The one owner of a replica's files: takes requests in batches, drives `ShardMachine`, does its I/O.
+/// The one owner of a replica's files: drives `ReplicaCore`, which decides what counts, and `ShardMachine`, which
+/// decides what is written; does their I/O.
 ///
 /// Runs on a thread of its own, because every step may wait for the disk. Readers never wait for it: they take the
 /// snapshot it last published.
@@ -15,197 +17,151 @@ final class ReplicaWriter {
     let log: Log
     let store: ReplicaStore
     let state: ShardState
+    let memory: ReplicaMemoryFile
     let published: PublishedReplica
     let inbox: ReplicaInbox
     let budget: MemoryBudget
+    let surroundings: ReplicaSurroundings
     let logger: Logger
-    var machine: ShardMachine
+    var core: ReplicaCore
+    /// Of buckets, at the applied index.
+    var tree: DatedTree
+    var records: ReplicaRecords
     var merge: BackgroundMerge?
     var growth: BucketGrowth
-    private var callers: [ProposalID: @Sendable (Result<ProposalOutcome, ShardError>) -> Void] = [:]
-    private var nextProposal: UInt64 = 0
+    /// Where the other copies run.
+    var processes: [ReplicaID: ReplicaProcess] = [:]
+    var isElecting = false
+    var waiting: [WaitingRequest] = []
+    var reads: [RequestNumber: OpenRead] = [:]
+    var outstanding: OutstandingWrite?
+    /// The log is to be made durable as far as here.
+    var owedSync: LogPoint?
+    /// What the present event brought for `append` effects.
+    var arrived: [ReplicaRecord] = []
+    private var lastNumber: UInt64 = 0
+    var failure: ReplicaError?
     /// Why one more face would be refused, as of the last batch.
-    private var enrolmentRefusal: String?
+    var enrolmentRefusal: String?
+    /// Who waits for this replica to serve, where nobody else could.
+    var settling: [@Sendable () -> Void] = []
     private(set) var end: ReplicaEnd?
     private var stopping: [@Sendable () -> Void] = []
+    private let began = ContinuousClock.now
 
     init(
         descriptor: ShardDescriptor, files: any FileSystem, opened: OpenedFiles, published: PublishedReplica,
-        inbox: ReplicaInbox, budget: MemoryBudget, logger: Logger
+        inbox: ReplicaInbox, budget: MemoryBudget, surroundings: ReplicaSurroundings, logger: Logger
     ) {
         self.descriptor = descriptor
         self.budget = budget
         self.files = files
+        self.surroundings = surroundings
         log = opened.log
         store = opened.store
         state = opened.state
+        memory = opened.memoryFile
+        tree = opened.tree
         self.published = published
         self.inbox = inbox
         self.logger = logger
-        machine = ShardMachine(
-            identity: FaceIdentityKeys(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion),
-            tree: opened.tree, lastIndex: opened.log.lastIndex)
+        let copies = opened.memory.register.configuration.named.count
+        records = ReplicaRecords(
+            after: opened.applied, keptBytesMax: copies > 1 ? Limits.replicaRecordsKeptBytes : 0)
+        for record in opened.unapplied { records.append(.init(record: record, change: nil)) }
         growth = BucketGrowth(rows: opened.snapshot.leafRows, tree: opened.tree.tree)
+        core = ReplicaCore(
+            id: descriptor.replica, incarnation: surroundings.incarnation,
+            timing: .product(copies: copies, dimension: descriptor.dimension), memory: opened.memory,
+            scanned: opened.scanned, applied: opened.applied, at: Moment(milliseconds: 0))
+    }
+
+    /// The index up to which records are applied.
+    var applied: LogIndex { records.taken }
+    var now: Moment { Moment(milliseconds: Int(began.duration(to: .now) / .milliseconds(1))) }
+
+    func newNumber() -> RequestNumber {
+        lastNumber += 1
+        return RequestNumber(lastNumber)
     }
 
     /// Returns when asked to stop.
     func run() {
+        findProcesses()
+        step(.tick)
+        settle()
         while true {
-            let isIdle = !machine.owesConfirmation && !owesDivision
-            let items = inbox.take(timeout: isIdle ? nil : Limits.idleConfirmMilliseconds)
-            if items.isEmpty {
-                // A shard that was enrolled before there were buckets gets them without being written to.
-                divideBuckets()
-                perform(machine.step(.idle))
-            }
-            handle(items)
+            let items = inbox.take(timeout: patience)
+            for item in items { take(item) }
+            if let due = core.nextTick, due <= now { step(.tick) }
+            expire()
+            settle()
             if let end { return close(end) }
         }
     }
 
-    private func handle(_ items: [ReplicaInbox.Item]) {
-        var proposals: [Proposal] = []
-        var bytes = 0
-        for item in items {
-            switch item {
-            case .request(let waiting):
-                guard waiting.deadline > .now else {
-                    waiting.resume(.failure(.deadlineExceeded(descriptor.shard)))
-                    continue
-                }
-                nextProposal += 1
-                let id = ProposalID(value: nextProposal)
-                callers[id] = waiting.resume
-                proposals.append(Proposal(id: id, roots: waiting.roots, request: waiting.request))
-                bytes += waiting.request.estimatedBytes
-                if bytes >= Limits.batchBytesMax {
-                    propose(proposals)
-                    (proposals, bytes) = ([], 0)
-                }
-            case .mergeFinished: installMerge()
-            case .stop(let end, let done):
-                self.end = end
-                stopping.append(done)
-            }
+    /// Milliseconds until something is to be done though nothing comes.
+    private var patience: Int? {
+        var due = core.nextTick.map { max(0, $0.since(now)) }
+        if owesDivision { due = min(due ?? .max, Limits.idleConfirmMilliseconds) }
+        let deadlines = reads.values.map(\.deadline) + waiting.map(\.deadline)
+        if let deadline = deadlines.min() {
+            due = min(due ?? .max, max(1, Int(ContinuousClock.now.duration(to: deadline) / .milliseconds(1)) + 1))
         }
-        if !proposals.isEmpty { propose(proposals) }
+        return due
     }
 
-    private func propose(_ proposals: [Proposal]) {
-        maintain()
-        let (taken, reserved) = admit(proposals)
-        defer { budget.change(by: -reserved) }
-        guard !taken.isEmpty else { return }
-        do throws(ReplicaError) {
-            let known = try state.known(keys: taken.flatMap(\.request.keys), ids: taken.flatMap(\.request.ids))
-            perform(machine.step(.proposed(taken, known: known)))
-        } catch {
-            for proposal in taken { answer(proposal.id, .refused(reason: error.text)) }
+    private func take(_ item: ReplicaInbox.Item) {
+        switch item {
+        case .request(let request): waiting.append(request)
+        case .read(let read): begin(read)
+        case .letter(let letter): receive(letter)
+        case .register(let register): observe(register)
+        case .transaction(let outcome): step(.transaction(outcome))
+        case .processes(let found): processes = found
+        case .electionEnded: isElecting = false
+        case .report(let reply): reply(report)
+        case .settle(let done): settling.append(done)
+        case .mergeFinished: installMerge()
+        case .stop(let end, let done):
+            self.end = end
+            stopping.append(done)
         }
+    }
+
+    /// What has become possible: the sync that is owed, the next batch, divisions, maintenance.
+    private func settle() {
+        propose()
+        synchronize()
         divideBuckets()
-        maintain()
+        if end == nil { maintain() }
+        showRole()
     }
 
-    /// Answers the requests that cannot be taken now, before anything is written for them; returns the others, and the
-    /// bytes of the budget that are reserved for them.
-    private func admit(_ proposals: [Proposal]) -> (taken: [Proposal], reserved: Int) {
-        guard store.hasRoom else {
-            let reason = "the buffer is full and cannot be flushed: \(published.writesRefused ?? "")"
-            for proposal in proposals { answer(proposal.id, .refused(reason: reason)) }
-            return ([], 0)
-        }
-        let diskRefusal = DiskSpace.refusal(at: store.directory, enrolling: true, on: files)
-        let deleteRefusal = DiskSpace.refusal(at: store.directory, enrolling: false, on: files)
-        enrolmentRefusal = diskRefusal ?? budget.refusal(of: store.growth(adding: 1, after: 0))
-        published.setWritesRefused(enrolmentRefusal)
-        var (taken, faces, reserved) = ([Proposal](), 0, 0)
-        for proposal in proposals {
-            var refusal = deleteRefusal
-            if case .enrol(let new) = proposal.request {
-                let growth = store.growth(adding: new.count, after: faces)
-                refusal = diskRefusal ?? budget.reserve(growth)
-                if refusal == nil { (faces, reserved) = (faces + new.count, reserved + growth) }
-            }
-            if let refusal { answer(proposal.id, .refused(reason: refusal)) } else { taken.append(proposal) }
-        }
-        return (taken, reserved)
-    }
-
-    func perform(_ effects: [ShardMachine.Effect]) {
-        for effect in effects {
-            switch effect {
-            case .append(let entries): append(entries)
-            case .apply(let changes, let index): apply(changes, through: index)
-            case .answer(let id, let outcome): answer(id, outcome)
-            }
-        }
-    }
-
-    private func append(_ entries: [LogEntry]) {
-        do throws(LogError) {
-            _ = try log.append(entries, epoch: log.epoch)
-        } catch {
-            guard error.isTransient else { return stop(ReplicaError.log(error)) }
-            published.setWritesRefused("\(error)")
-            return perform(machine.step(.refused(reason: "\(error)")))
-        }
-        do throws(LogError) {
-            try log.synchronize()
-        } catch {
-            return stop(ReplicaError.log(error))
-        }
-        perform(machine.step(.durable(log.durableIndex)))
-    }
-
-    /// A durable record must be applied before anything else happens; a full disk is waited out.
-    private func apply(_ changes: [Change], through index: LogIndex) {
-        while true {
-            do throws(ReplicaError) {
-                let places = try state.places(of: changes.deletedIDs)
-                try state.apply(changes, through: index)
-                published.setWritesRefused(enrolmentRefusal)
-                try publish(changes, places: places, at: index)
-                return perform(machine.step(.applied))
+    /// Makes the log durable, and goes on with the requests that waited meanwhile, until nothing is owed.
+    func synchronize() {
+        while let point = owedSync {
+            owedSync = nil
+            do throws(LogError) {
+                try log.synchronize()
             } catch {
-                guard case .state(_, _, full: true) = error else { return stop(error) }
-                published.setWritesRefused(error.text)
-                Thread.sleep(forTimeInterval: 0.2)
+                return stop(.log(error))
             }
+            step(.durable(point))
+            propose()
         }
     }
 
-    private func publish(
-        _ changes: [Change], places: [FaceID: RowPlace], at index: LogIndex
-    ) throws(ReplicaError) {
-        for change in changes {
-            switch change {
-            case .put(let put): try store.buffer(put.row)
-            case .delete(let delete): store.markDead(delete.id, at: places[delete.id])
-            case .config, .split: break
-            }
+    private func expire() {
+        let now = ContinuousClock.now
+        for (number, read) in reads where read.deadline <= now {
+            reads[number] = nil
+            read.resume(.deadlineExceeded(descriptor.shard))
         }
-        growth.count(changes)
-        publish(at: index)
-    }
-
-    func publish(at index: LogIndex) {
-        published.publish(.init(snapshot: store.snapshot, tree: machine.tree, lsn: index))
-    }
-
-    private func answer(_ id: ProposalID, _ outcome: ProposalOutcome) {
-        callers.removeValue(forKey: id)?(outcome.result(descriptor.shard))
-    }
-
-    /// Ends writing for good: what is on disk can no longer be known to follow what was promised.
-    func stop(_ error: ReplicaError) {
-        logger.critical(
-            "a shard takes no more writes",
-            metadata: [
-                "shard": "\(descriptor.shard)", "reason": "\(error.text)",
-            ])
-        published.setWritesRefused(error.text)
-        perform(machine.step(.stopped(reason: error.text)))
-        for (id, _) in callers { answer(id, .stopped(reason: error.text)) }
+        for request in waiting where request.deadline <= now {
+            request.resume(.failure(.deadlineExceeded(descriptor.shard)))
+        }
+        waiting.removeAll { $0.deadline <= now }
     }
 
     private func close(_ end: ReplicaEnd) {
@@ -213,47 +169,62 @@ final class ReplicaWriter {
         let error = end.error(descriptor.shard)
         for item in inbox.close(error) {
             switch item {
-            case .request(let waiting): waiting.resume(.failure(error))
+            case .request(let request): request.resume(.failure(error))
+            case .read(let read): read.resume(error)
+            case .report(let reply): reply(nil)
             case .stop(_, let done): stopping.append(done)
-            case .mergeFinished: break
+            case .settle(let done): done()
+            case .letter, .register, .transaction, .processes, .electionEnded, .mergeFinished: break
             }
         }
-        if machine.owesConfirmation { perform(machine.step(.idle)) }
+        for request in waiting { request.resume(.failure(error)) }
+        for read in reads.values { read.resume(error) }
+        outstanding?.complete(.failure(.interrupted(descriptor.shard)))
+        confirmLastBatch()
         published.close(error)
         do throws(ReplicaError) {
             try state.close()
         } catch {
             logger.warning("a shard's state was not closed", metadata: ["reason": "\(error.text)"])
         }
-        for done in stopping { done() }
+        for done in settling + stopping { done() }
+    }
+
+    /// A replica that is alone proves its last batch durable before it goes, so that the next start need not.
+    private func confirmLastBatch() {
+        guard core.isAlone, let due = core.nextTick else { return }
+        for effect in core.step(.tick, at: max(now, due)) { perform(effect) }
+        synchronize()
     }
 
     /// A merge that still ran would write below a name that may be another shard's by then.
     private func awaitMerge() {
-        while merge != nil { handle(inbox.take(timeout: nil)) }
-    }
-}
-
-extension Proposal.Request {
-    var keys: [FaceKey] {
-        if case .enrol(let faces) = self { faces.map(\.key) } else { [] }
-    }
-
-    var ids: [FaceID] {
-        if case .delete(let ids, _) = self { ids } else { [] }
-    }
-
-    /// What the request will weigh in the log, about.
-    var estimatedBytes: Int {
-        switch self {
-        case .enrol(let faces): faces.reduce(0) { $0 + 256 + 4 * $1.face.vector.dimension }
-        case .delete(let ids, _): ids.count * 112
+        while merge != nil {
+            for item in inbox.take(timeout: nil) { take(item) }
         }
     }
 }
 
-extension [Change] {
-    var deletedIDs: [FaceID] {
-        compactMap { if case .delete(let delete) = $0 { delete.id } else { nil } }
+/// A write that was handed to the core and is not answered yet.
+struct OutstandingWrite {
+    let number: RequestNumber
+    let batch: ShardBatch
+    /// With the position of its last record; called once.
+    let complete: (Result<LogIndex, ShardError>) -> Void
+}
+
+/// A read that was handed to the core, or a batch without records.
+struct OpenRead {
+    let deadline: ContinuousClock.Instant
+    let resume: (ShardError?) -> Void
+}
+
+extension ReplicaTiming {
+    /// Letters stay well below what a frame holds, whatever a collection's dimension is.
+    static func product(copies: Int, dimension: Int) -> ReplicaTiming {
+        var timing = ReplicaTiming(replicas: copies)
+        timing.idleConfirm = Limits.idleConfirmMilliseconds
+        timing.recordsPerAppend = max(16, min(1_024, Limits.replicaLetterBytes / (256 + 4 * dimension)))
+        return timing
     }
 }

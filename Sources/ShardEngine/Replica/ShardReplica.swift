@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import Foundation
 import Logging
+import Replication
 import SegmentStore
 import StorageIO
 import Synchronization
@@ -10,25 +11,27 @@ import VectorSearch
 /// One copy of a shard: its writer thread, and the reads that run beside it.
 final class ShardReplica: Sendable {
     let descriptor: ShardDescriptor
-    private let identity: FaceIdentityKeys
+    /// Of the collection; nil until a coordinator has brought its key, which no disk has.
+    private let identity: Mutex<FaceIdentityKeys?>
     let state: ShardState
     private let published: PublishedReplica
     private let inbox: ReplicaInbox
     private let scanner: ReplicaScanner
 
-    /// Recovers the copy in `folder`, or makes an empty one where `mode` allows it, and starts its writer.
+    /// Recovers the copy in `folder`, or makes an empty one where `mode` allows it, and starts its writer. `register` is
+    /// the shard's, where it could be read.
     init(
-        _ descriptor: ShardDescriptor, _ mode: OpenMode, in folder: ShardFolder, pool: ScanPool,
-        budget: MemoryBudget
+        _ descriptor: ShardDescriptor, _ mode: OpenMode, register: RegisterState?, in folder: ShardFolder,
+        pool: ScanPool, budget: MemoryBudget, surroundings: ReplicaSurroundings
     ) throws(ReplicaError) {
         self.descriptor = descriptor
-        identity = FaceIdentityKeys(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion)
+        identity = Mutex(FaceIdentityKeys(descriptor))
         let logger = Logger(label: "facet.shard")
         let opened = try OpenedFiles(
-            descriptor, mode, in: folder, mapsPlanes: budget.mapsPlanes, logger: logger)
+            descriptor, mode, register: register, in: folder, mapsPlanes: budget.mapsPlanes, logger: logger)
         state = opened.state
         published = PublishedReplica(
-            .init(snapshot: opened.snapshot, tree: opened.tree, lsn: opened.log.lastIndex), budget: budget)
+            .init(snapshot: opened.snapshot, tree: opened.tree, lsn: opened.applied), budget: budget)
         inbox = ReplicaInbox(shard: descriptor.shard)
         scanner = ReplicaScanner(shard: descriptor.shard, published: published, pool: pool)
         let (inbox, published) = (inbox, published)
@@ -40,7 +43,7 @@ final class ShardReplica: Sendable {
         let thread = Thread {
             ReplicaWriter(
                 descriptor: descriptor, files: folder.files, opened: start.take(), published: published, inbox: inbox,
-                budget: budget, logger: logger
+                budget: budget, surroundings: surroundings, logger: logger
             ).run()
         }
         thread.name = "facet-shard"
@@ -55,9 +58,11 @@ final class ShardReplica: Sendable {
     /// Completes once it was proposed, however late; a request that waits past its deadline is never proposed.
     func write(_ request: WriteRequest, _ call: ShardCall) async throws(ShardError) -> ProposalOutcome {
         _ = try view(call)
+        // A coordinator that opens the shard brings the key.
+        guard let identity = identity.withLock({ $0 }) else { throw .unknownShard(descriptor.shard) }
         let proposal: Proposal.Request =
             switch request {
-            case .enrol(let faces): .enrol(faces.map { KeyedFace(face: $0, key: identity.key(of: $0)) })
+            case .enrol(let faces): .enrol(faces.map { KeyedFace(face: $0, key: identity.key(of: $0)) }, identity)
             case .delete(let ids, let token): .delete(ids, token: token)
             }
         let outcome = await withCheckedContinuation {
@@ -74,6 +79,7 @@ final class ShardReplica: Sendable {
     /// that it takes nobody's place.
     func search(_ searches: [ShardSearch], _ call: ShardCall) async throws(ShardError) -> [ShardSearchAnswer] {
         for search in searches { try requireDimension(search.query) }
+        try await confirm(call)
         while true {
             _ = try view(call)
             var answers: [ShardSearchAnswer] = []
@@ -103,16 +109,19 @@ final class ShardReplica: Sendable {
             tree: view.tree.index)
     }
 
-    func faces(_ ids: [FaceID], _ call: ShardCall) throws(ShardError) -> [StoredFace] {
-        try stored(call) { () throws(ReplicaError) in try state.lookup(ids) }
+    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
+        try await confirm(call)
+        return try stored(call) { () throws(ReplicaError) in try state.lookup(ids) }
     }
 
-    func list(after id: FaceID?, limit: Int, _ call: ShardCall) throws(ShardError) -> FacePage {
+    func list(after id: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage {
+        try await confirm(call)
         let faces = try stored(call) { () throws(ReplicaError) in try state.list(after: id, limit: limit + 1) }
         return FacePage(faces: Array(faces.prefix(limit)), more: faces.count > limit)
     }
 
-    func vector(_ id: FaceID, _ call: ShardCall) throws(ShardError) -> RotatedVector? {
+    func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? {
+        try await confirm(call)
         while true {
             _ = try view(call)
             let rows = try read { () throws(ReplicaError) in try state.lookup([id]) }
@@ -132,6 +141,50 @@ final class ShardReplica: Sendable {
             residentBytes: snapshot.residentBytes,
             diskBytes: snapshot.segments.reduce(0) { $0 + $1.segment.fileBytes }, lsn: view.lsn,
             writesRefused: published.writesRefused)
+    }
+
+    /// Waits until the published snapshot is known to show everything acknowledged before the call: at once for the only
+    /// copy, for others after a round of all that are in sync.
+    private func confirm(_ call: ShardCall) async throws(ShardError) {
+        _ = try view(call)
+        if published.role?.isAlone == true { return }
+        let refusal = await withCheckedContinuation { (continuation: CheckedContinuation<ShardError?, Never>) in
+            let read = WaitingRead(deadline: call.deadline) { continuation.resume(returning: $0) }
+            if let refusal = inbox.add(.read(read)) { continuation.resume(returning: refusal) }
+        }
+        if let refusal { throw refusal }
+    }
+
+    /// The collection's key, of a coordinator; false when it has another.
+    func take(_ key: FaceIdentityKeys?) -> Bool {
+        identity.withLock { known in
+            guard let key else { return true }
+            defer { if known == nil { known = key } }
+            return known == nil || known == key
+        }
+    }
+
+    /// Waits until the only copy of a shard serves, which it must first be chosen for; not for one of several.
+    func settle(until deadline: ContinuousClock.Instant) async {
+        let settled = Promise<Void>()
+        guard inbox.add(.settle { settled.settle(()) }) == nil else { return }
+        _ = await settled.value(until: deadline)
+    }
+
+    /// Its part among the shard's copies; nil until its writer has begun.
+    var role: PublishedReplica.Role? { published.role }
+
+    func receive(_ letter: ReplicaLetter) {
+        // A letter too many is lost like one on its way.
+        _ = inbox.add(.letter(letter))
+    }
+
+    func observe(_ register: RegisterState) { _ = inbox.add(.register(register)) }
+
+    func report() async -> ReplicaReport? {
+        await withCheckedContinuation { continuation in
+            if inbox.add(.report { continuation.resume(returning: $0) }) != nil { continuation.resume(returning: nil) }
+        }
     }
 
     /// Ends the writer after what it has begun; `done` is called when its files are closed.
@@ -214,5 +267,13 @@ final class Handover<Value>: @unchecked Sendable {
             value = nil
             return taken
         }
+    }
+}
+
+extension FaceIdentityKeys {
+    /// Nil where the descriptor has no key: a node that starts knows none.
+    init?(_ descriptor: ShardDescriptor) {
+        guard !descriptor.idKey.isEmpty else { return nil }
+        self.init(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion)
     }
 }

@@ -1,0 +1,118 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import Replication
+import WriteAheadLog
+
+/// The other copies and the control plane.
+extension ReplicaWriter {
+    /// A letter to an earlier copy on this node is not for this one. What the disk has no room for is not taken: it is
+    /// sent again.
+    func receive(_ letter: ReplicaLetter) {
+        guard letter.receiver == descriptor.replica, failure == nil else { return }
+        guard letter.records.allSatisfy({ RecordType(rawValue: $0.type) != nil }) else {
+            return stop(.record(letter.records[0].lsn, reason: "a record of a type that this release does not know"))
+        }
+        if !letter.records.isEmpty {
+            do throws(LogError) {
+                try log.makeRoom(for: letter.records.map(\.payload.count))
+            } catch {
+                guard error.isTransient else { return stop(.log(error)) }
+                return published.setWritesRefused("\(error)")
+            }
+        }
+        arrived = letter.records
+        step(.message(letter.message, from: letter.sender))
+        arrived = []
+    }
+
+    /// Letters to a copy whose node is not known yet are lost like any other.
+    func send(_ message: ReplicaMessage, to replica: ReplicaID) {
+        guard let process = processes[replica] else { return }
+        var letter = ReplicaLetter(
+            shard: descriptor.shard, sender: descriptor.replica, receiver: replica, message: message)
+        if case .append(var append) = message.body, append.range.last > append.range.previous.index {
+            guard let records = records(behind: append.range.previous.index, through: append.range.last),
+                let last = records.last?.lsn
+            else { return }
+            append.range = append.range.beginning(through: last)
+            letter.message.body = .append(append)
+            letter.records = records
+        }
+        surroundings.post.send(letter, to: process.node)
+    }
+
+    /// A beginning of them, from memory or from the log; nil where the log does not reach back so far.
+    private func records(behind index: LogIndex, through last: LogIndex) -> [ReplicaRecord]? {
+        if let copy = records.copy(from: index.next, through: last, bytesMax: Limits.replicaLetterBytes) { return copy }
+        do throws(LogError) {
+            return try log.records(from: index.next, through: last, bytesMax: Limits.replicaLetterBytes)
+                .map { ReplicaRecord($0) }
+        } catch {
+            logger.warning(
+                "a copy lags behind what the log still holds",
+                metadata: ["shard": "\(descriptor.shard)", "reason": "\(error)"])
+            return nil
+        }
+    }
+
+    var report: ReplicaReport? {
+        guard !core.isStopped else { return nil }
+        let durable = LogPoint(epoch: core.log.epoch(at: core.durable) ?? Epoch(0), index: core.durable)
+        return ReplicaReport(
+            replica: descriptor.replica, incarnation: surroundings.incarnation, isClean: core.isClean, durable: durable)
+    }
+
+    func observe(_ register: RegisterState) {
+        if register.configuration.named.contains(where: { processes[$0] == nil }) { findProcesses() }
+        step(.register(register))
+    }
+
+    func findProcesses() {
+        let (registers, shard, inbox) = (surroundings.registers, descriptor.shard, inbox)
+        Task {
+            // What cannot be read now is looked for again with the next register.
+            if let found = try? await registers.processes(of: shard) { _ = inbox.add(.processes(found)) }
+        }
+    }
+
+    func readRegister() {
+        let (registers, shard, inbox) = (surroundings.registers, descriptor.shard, inbox)
+        Task {
+            // The core asks again for as long as it needs to know.
+            if let state = try? await registers.read(shard) { _ = inbox.add(.register(state)) }
+        }
+    }
+
+    func transact(_ change: Replication.RegisterTransaction) {
+        let (registers, shard, inbox) = (surroundings.registers, descriptor.shard, inbox)
+        Task {
+            let outcome = await registers.attempt(change, of: shard)
+            _ = inbox.add(.transaction(outcome))
+        }
+    }
+
+    /// Has a successor chosen, by this replica's node; others may do so at the same time.
+    func elect(after epoch: Epoch) {
+        guard !isElecting, let report else { return }
+        isElecting = true
+        let poll = ElectionPoll(shard: descriptor.shard, own: report, surroundings: surroundings)
+        let (inbox, logger, shard) = (inbox, logger, descriptor.shard)
+        Task {
+            switch await poll.run(after: epoch) {
+            case .register(let state): _ = inbox.add(.register(state))
+            case .nobody(let reason):
+                logger.warning(
+                    "no copy can take a shard over", metadata: ["shard": "\(shard)", "reason": "\(reason)"])
+            }
+            _ = inbox.add(.electionEnded)
+        }
+    }
+}
+
+extension LogRange {
+    /// As far as `end`, which is behind its beginning.
+    fileprivate func beginning(through end: LogIndex) -> LogRange {
+        LogRange(previous: previous, runs: runs.filter { $0.first <= end }, last: end)
+    }
+}

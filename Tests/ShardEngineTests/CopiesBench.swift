@@ -1,0 +1,226 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import Replication
+import SimulatedDisk
+import StorageIO
+import Synchronization
+
+@testable import ShardEngine
+
+/// Nodes of one process, with registers that all of them see and a network that can be cut.
+final class CopiesBench: Sendable {
+    let root = NSTemporaryDirectory() + "facet-copies-\(ProcessInfo.processInfo.globallyUniqueString)"
+    let shard = ShardID(Bits128(high: 2, low: 2))
+    let registers: SharedRegisters
+    let post = LocalPost()
+    static let dimension = 64
+
+    init(copies: Int = 3, minISR: Int = 2) throws {
+        registers = SharedRegisters(shard, copies: copies, minISR: minISR, post: post)
+        for number in 0..<copies { start(number) }
+    }
+
+    func stop() async {
+        for node in post.all { await node.stop() }
+        _ = try? FileManager.default.removeItem(atPath: root)
+    }
+
+    static func node(_ number: Int) -> NodeID {
+        guard let node = NodeID("n\(number)") else { preconditionFailure("a node's name") }
+        return node
+    }
+
+    static func replica(_ number: Int) -> ReplicaID { ReplicaID(Bits128(high: 7, low: UInt64(number))) }
+
+    func descriptor(_ number: Int) -> ShardDescriptor {
+        ShardDescriptor(
+            tenant: .embedded, collection: CollectionUID(Bits128(high: 1, low: 1)), shard: shard,
+            replica: Self.replica(number), dimension: Self.dimension, modelVersion: "1.0",
+            idKey: [UInt8](repeating: 5, count: 32), roots: [.root])
+    }
+
+    /// A new life of the node.
+    @discardableResult func start(_ number: Int) -> ShardNode {
+        let name = Self.node(number)
+        let node = ShardNode(
+            directory: "\(root)/\(number)", files: POSIXFileSystem(), pool: ScanPool(threads: 1),
+            surroundings: ReplicaSurroundings(
+                node: name, incarnation: registers.raise(name), registers: registers, post: post.from(name)))
+        post.set(name, node)
+        return node
+    }
+
+    func open(_ number: Int, _ mode: OpenMode) async throws {
+        guard let node = post.node(Self.node(number)) else { return }
+        try await node.open(descriptor(number), mode, call(.seconds(30)))
+    }
+
+    /// The node is gone without a word; its files stay.
+    func kill(_ number: Int) async {
+        let name = Self.node(number)
+        let node = post.node(name)
+        post.set(name, nil)
+        await node?.stop()
+    }
+
+    func call(_ limit: Duration = .seconds(5)) -> ShardCall {
+        ShardCall(
+            shard: shard, node: .embedded, roots: [.root], deadline: .now + limit,
+            request: RequestID(Bits128(high: 0, low: 1)))
+    }
+
+    /// Asks whoever the register names, as a coordinator would, until it answers.
+    func ask<Value>(
+        within limit: Duration = .seconds(30), _ body: (ShardNode) async throws(ShardError) -> Value
+    ) async throws -> Value {
+        let deadline = ContinuousClock.now + limit
+        while true {
+            let configuration = registers.state.configuration
+            let number = Int(configuration.primary.bits.low)
+            do throws(ShardError) {
+                guard let node = post.node(Self.node(number)) else { throw .notPrimary(shard) }
+                return try await body(node)
+            } catch {
+                guard ContinuousClock.now < deadline else { throw error }
+                switch error {
+                case .notPrimary, .notServing, .interrupted, .deadlineExceeded, .busy, .unknownShard:
+                    try await Task.sleep(for: .milliseconds(20))
+                default: throw error
+                }
+            }
+        }
+    }
+
+    /// Waits for what must come about; false when it does not within half a minute.
+    func eventually(_ holds: () async -> Bool) async throws -> Bool {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < deadline {
+            if await holds() { return true }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        return await holds()
+    }
+
+    static func faces(_ range: Range<Int>) -> [NewFace] {
+        range.map { number in
+            var random = SplitMix(state: UInt64(number) &* 77)
+            var values = (0..<dimension).map { _ in Float.random(in: -1...1, using: &random) }
+            let norm = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
+            for index in values.indices { values[index] /= norm }
+            return NewFace(
+                vector: RotatedVector(rotated: values), externalImageID: ExternalImageID("face:\(number)"),
+                record: FaceRecord(imageID: nil, detail: nil), token: .none)
+        }
+    }
+}
+
+/// The register of one shard, seen by every node at once.
+final class SharedRegisters: ShardRegisters {
+    private struct State {
+        var register: RegisterState
+        var incarnations: [NodeID: Incarnation] = [:]
+        var down = false
+    }
+
+    private let shard: ShardID
+    private let post: LocalPost
+    private let held: Mutex<State>
+
+    init(_ shard: ShardID, copies: Int, minISR: Int, post: LocalPost) {
+        self.shard = shard
+        self.post = post
+        let replicas = (0..<copies).map(CopiesBench.replica)
+        held = Mutex(
+            State(
+                register: RegisterState(
+                    configuration: ShardConfiguration(
+                        generation: Generation(0), version: 1, epoch: Epoch(1), primary: replicas[0],
+                        primaryIncarnation: Incarnation(0), isr: replicas, learners: [], minISR: minISR),
+                    revision: 1)))
+    }
+
+    var state: RegisterState { held.withLock { $0.register } }
+    func setDown(_ down: Bool) { held.withLock { $0.down = down } }
+
+    func raise(_ node: NodeID) -> Incarnation {
+        held.withLock { state in
+            let next = (state.incarnations[node] ?? Incarnation(0)).next
+            state.incarnations[node] = next
+            return next
+        }
+    }
+
+    func read(_ shard: ShardID) async throws(ControlPlaneError) -> RegisterState? { try reached { $0.register } }
+
+    func attempt(
+        _ change: Replication.RegisterTransaction, of shard: ShardID
+    ) async -> Replication.TransactionOutcome {
+        let outcome = held.withLock { state -> Replication.TransactionOutcome in
+            guard !state.down else { return .unknown }
+            let incarnations = state.incarnations
+            let current = change.joiners.allSatisfy { joiner in
+                incarnations[CopiesBench.node(Int(joiner.replica.bits.low))] == joiner.incarnation
+            }
+            guard change.expected == state.register.revision, current else { return .refused(state.register) }
+            state.register = RegisterState(configuration: change.new, revision: state.register.revision + 1)
+            return .made(revision: state.register.revision)
+        }
+        if case .made = outcome { for node in post.all { node.observe(state, of: shard) } }
+        return outcome
+    }
+
+    func processes(of shard: ShardID) async throws(ControlPlaneError) -> [ReplicaID: ReplicaProcess] {
+        try reached { state in
+            Dictionary(
+                uniqueKeysWithValues: state.register.configuration.named.map { replica in
+                    let node = CopiesBench.node(Int(replica.bits.low))
+                    return (
+                        replica,
+                        ReplicaProcess(node: node, incarnation: state.incarnations[node] ?? Incarnation(0))
+                    )
+                })
+        }
+    }
+
+    private func reached<Value>(_ body: (State) -> Value) throws(ControlPlaneError) -> Value {
+        let value = held.withLock { $0.down ? nil : body($0) }
+        guard let value else { throw .unavailable(reason: "down", outcomeUnknown: false) }
+        return value
+    }
+}
+
+/// Letters from node to node within the process. What comes from or goes to a node that is cut off is lost.
+final class LocalPost: Sendable {
+    private struct State {
+        var nodes: [NodeID: ShardNode] = [:]
+        var cut: Set<NodeID> = []
+    }
+
+    struct Sender: ReplicaPost {
+        let name: NodeID
+        let post: LocalPost
+
+        func send(_ letter: ReplicaLetter, to node: NodeID) { post.way(name, node)?.receive(letter) }
+
+        func report(
+            of shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
+        ) async -> ReplicaReport? { await post.way(name, node)?.report(of: shard) }
+    }
+
+    private let state = Mutex(State())
+
+    var all: [ShardNode] { state.withLock { Array($0.nodes.values) } }
+    func node(_ name: NodeID) -> ShardNode? { state.withLock { $0.nodes[name] } }
+    func set(_ name: NodeID, _ node: ShardNode?) { state.withLock { $0.nodes[name] = node } }
+    func cut(_ name: NodeID, _ isCut: Bool) {
+        state.withLock { state in
+            if isCut { state.cut.insert(name) } else { state.cut.remove(name) }
+        }
+    }
+    func from(_ name: NodeID) -> Sender { Sender(name: name, post: self) }
+
+    private func way(_ from: NodeID, _ to: NodeID) -> ShardNode? {
+        state.withLock { $0.cut.contains(from) || $0.cut.contains(to) ? nil : $0.nodes[to] }
+    }
+}

@@ -1,0 +1,117 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import Replication
+import SimulatedDisk
+import StorageIO
+import Testing
+
+@testable import ShardEngine
+
+/// Three copies of a shard on nodes of this process, on the real disk.
+@Suite struct CopiesTests {
+    private func bench() async throws -> CopiesBench {
+        let bench = try CopiesBench()
+        for number in 0..<3 { try await bench.open(number, .making) }
+        return bench
+    }
+
+    private func lsn(_ bench: CopiesBench, _ number: Int) async -> LogIndex? {
+        guard let node = bench.post.node(CopiesBench.node(number)) else { return nil }
+        return try? await node.statistics(bench.call()).lsn
+    }
+
+    private func found(_ bench: CopiesBench, _ face: NewFace) async throws -> FaceID? {
+        let search = ShardSearch(query: face.vector, limit: 1, minScore: 0.999, sigmas: 6)
+        let answers = try await bench.ask { (node) throws(ShardError) in try await node.search([search], bench.call()) }
+        return answers[0].candidates.first?.face.id
+    }
+
+    @Test func everyCopyAppliesWhatThePrimaryAcknowledged() async throws {
+        let bench = try await bench()
+        let faces = CopiesBench.faces(0..<300)
+        let outcome = try await bench.ask { (node) throws(ShardError) in try await node.enrol(faces, bench.call()) }
+        #expect(Set(outcome.faces).count == 300)
+        for number in 0..<3 {
+            #expect(try await bench.eventually { await lsn(bench, number).map { $0 >= outcome.lsn } ?? false })
+        }
+        #expect(try await found(bench, faces[17]) == outcome.faces[17])
+        let primary = Int(bench.registers.state.configuration.primary.bits.low)
+        for number in 0..<3 where number != primary {
+            let follower = try #require(bench.post.node(CopiesBench.node(number)))
+            await #expect(throws: ShardError.notPrimary(bench.shard)) {
+                try await follower.enrol(faces, bench.call())
+            }
+            await #expect(throws: ShardError.notPrimary(bench.shard)) {
+                try await follower.list(after: nil, limit: 1, bench.call())
+            }
+        }
+        await bench.stop()
+    }
+
+    @Test func anotherCopyTakesOverAndTheOldOneCatchesUp() async throws {
+        let bench = try await bench()
+        let faces = CopiesBench.faces(0..<600)
+        let first = try await bench.ask { (node) throws(ShardError) in
+            try await node.enrol(Array(faces[..<200]), bench.call())
+        }
+        let old = Int(bench.registers.state.configuration.primary.bits.low)
+        await bench.kill(old)
+        let second = try await bench.ask { (node) throws(ShardError) in
+            try await node.enrol(Array(faces[200..<400]), bench.call())
+        }
+        #expect(Int(bench.registers.state.configuration.primary.bits.low) != old)
+        #expect(try await found(bench, faces[3]) == first.faces[3])
+        bench.start(old)
+        try await bench.open(old, .existing)
+        #expect(try await bench.eventually { bench.registers.state.configuration.isr.count == 3 })
+        let third = try await bench.ask { (node) throws(ShardError) in
+            try await node.delete(Array(first.faces[..<50]), token: .none, bench.call())
+        }
+        #expect(third.deleted.count == 50)
+        #expect(try await bench.eventually { await lsn(bench, old).map { $0 >= third.lsn } ?? false })
+        #expect(try await found(bench, faces[3]) == nil)
+        #expect(try await found(bench, faces[399]) == second.faces[199])
+        await bench.stop()
+    }
+
+    /// Killed again and again, whoever decides: nothing acknowledged is lost, nothing deleted comes back.
+    @Test func nothingAcknowledgedIsLostAsNodesDie() async throws {
+        let bench = try await bench()
+        var random = SplitMix(state: 11)
+        var living: [FaceID: NewFace] = [:]
+        var gone: Set<FaceID> = []
+        for round in 0..<8 {
+            let faces = CopiesBench.faces(round * 100..<round * 100 + 100)
+            let outcome = try await bench.ask { (node) throws(ShardError) in
+                try await node.enrol(faces, bench.call())
+            }
+            for (id, face) in zip(outcome.faces, faces) { living[id] = face }
+            let doomed = Array(living.keys.sorted().prefix(20))
+            _ = try await bench.ask { (node) throws(ShardError) in
+                try await node.delete(doomed, token: .none, bench.call())
+            }
+            for id in doomed {
+                living[id] = nil
+                gone.insert(id)
+            }
+            let victim = Int.random(in: 0..<3, using: &random)
+            await bench.kill(victim)
+            bench.start(victim)
+            try await bench.open(victim, .existing)
+            #expect(try await bench.eventually { bench.registers.state.configuration.isr.count == 3 })
+        }
+        var listed: [FaceID] = []
+        while true {
+            let after = listed.last
+            let page = try await bench.ask { (node) throws(ShardError) in
+                try await node.list(after: after, limit: 1_000, bench.call())
+            }
+            listed += page.faces.map(\.id)
+            if !page.more { break }
+        }
+        #expect(Set(listed) == Set(living.keys))
+        #expect(gone.isDisjoint(with: listed))
+        await bench.stop()
+    }
+}
