@@ -12,59 +12,64 @@ package struct LogRecovery: Hashable, Sendable {
 
 /// A shard's write-ahead log. One thread owns it; nothing here may be called from two at once.
 ///
-/// Invariants: a record at or below `durableIndex` survives any crash; records are never changed; a log segment is made
-/// only when every record before it is durable; a log segment's unused bytes are zero; what a crash leaves of the log's
-/// names is a sequence without a gap. The owner of an idle log appends a Noop within
+/// Invariants: a record at or below `durableIndex` survives any crash, until a truncation removes it; records are never
+/// changed; a log segment is made only when every record before it is durable; a log segment's unused bytes are zero;
+/// what a crash leaves of the log's names is a sequence without a gap. The owner of an idle log appends a Noop within
 /// `Limits.idleConfirmMilliseconds` and syncs it: only a later record proves the last batch durable.
 package final class Log {
-    private let directory: String
-    private let identity: LogIdentity
-    private let files: any FileSystem
-    private var segments: [LogScan.Segment] = []
-    private var active: (any FileHandle)?
-    private var offset = 0
-    private var checksum: UInt32 = 0
-    private var epochs: [SegmentHeader.EpochStart] = []
-    private var failed = false
+    let directory: String
+    let identity: LogIdentity
+    let files: any FileSystem
+    var segments: [LogScan.Segment] = []
+    var active: (any FileHandle)?
+    /// Where in the active log segment the next record will stand.
+    var offset = 0
+    /// Of the newest record.
+    var checksum: UInt32 = 0
+    var epochs: [LogEpochStart] = []
+    var failed = false
 
     /// The last record appended, durable or not; `zero` for an empty log.
-    package private(set) var lastIndex: LogIndex = .zero
-    package private(set) var durableIndex: LogIndex = .zero
+    package internal(set) var lastIndex: LogIndex = .zero
+    package internal(set) var durableIndex: LogIndex = .zero
 
     /// The oldest record still held; one past `lastIndex` when there is none.
     package var firstIndex: LogIndex { segments.first?.header.firstIndex ?? lastIndex.next }
     /// The epoch of the newest record; 1 for a log that has none.
     package var epoch: Epoch { epochs.last?.epoch ?? Epoch(1) }
+    /// Where each epoch began, rising in both fields: every epoch of the records still held, and the newest of those
+    /// before, at most 200.
+    package var epochStarts: [LogEpochStart] { epochs }
 
-    private init(directory: String, identity: LogIdentity, files: any FileSystem) {
+    init(directory: String, identity: LogIdentity, files: any FileSystem) {
         self.directory = directory
         self.identity = identity
         self.files = files
     }
 
-    /// Opens the log in `directory`, or begins one. Every record it then holds is durable: what no later record proved
-    /// so is written again to a fresh log segment and synced first.
-    package static func open(
-        directory: String, identity: LogIdentity, on files: any FileSystem
-    ) throws(LogError) -> (log: Log, recovery: LogRecovery) {
-        let log = Log(directory: directory, identity: identity, files: files)
-        return (log, try log.recover())
-    }
-
     /// Appends entries after one another and returns the last one's position; not durable before `synchronize`.
     /// All of them or, after `noSpace` or `recordTooLarge` (one payload, or all of them for one log segment), none.
     package func append(_ entries: [LogEntry], epoch: Epoch) throws(LogError) -> LogIndex {
+        try append([LogRun(epoch: epoch, entries: entries)])
+    }
+
+    /// Appends the entries of several epochs, as another replica wrote them, in one write; else as `append` of one.
+    package func append(_ runs: [LogRun]) throws(LogError) -> LogIndex {
         guard !failed else { throw .stopped }
-        precondition(epoch >= self.epoch && !entries.isEmpty, "epochs only grow, and a batch has entries")
-        if let large = entries.first(where: { $0.payload.count > Limits.recordPayloadBytesMax }) {
-            throw .recordTooLarge(bytes: large.payload.count, limit: Limits.recordPayloadBytesMax)
-        }
+        let epochs = [epoch] + runs.map(\.epoch)
+        precondition(zip(epochs, epochs.dropFirst()).allSatisfy { $0 <= $1 }, "epochs only grow")
+        precondition(!runs.isEmpty && runs.allSatisfy { !$0.entries.isEmpty }, "a batch has entries")
         var records: [LogRecord] = []
-        for (position, entry) in entries.enumerated() {
-            records.append(
-                LogRecord(
-                    lsn: lastIndex.advanced(by: position + 1), epoch: epoch, batchDurable: durableIndex,
-                    type: entry.type, token: entry.token, payload: entry.payload))
+        for run in runs {
+            for entry in run.entries {
+                guard entry.payload.count <= Limits.recordPayloadBytesMax else {
+                    throw .recordTooLarge(bytes: entry.payload.count, limit: Limits.recordPayloadBytesMax)
+                }
+                records.append(
+                    LogRecord(
+                        lsn: lastIndex.advanced(by: records.count + 1), epoch: run.epoch, batchDurable: durableIndex,
+                        type: entry.type, token: entry.token, payload: entry.payload))
+            }
         }
         let bytes = Self.bytesMax(records)
         let limit = Limits.walSegmentBytesMax - SegmentHeader.bytes
@@ -84,21 +89,6 @@ package final class Log {
             throw .writeFailed(path: active.path, error)
         }
         durableIndex = lastIndex
-    }
-
-    /// Removes log segments all of whose records stand before `index`, oldest first; the active one stays.
-    package func truncate(before index: LogIndex) throws(LogError) {
-        guard !failed else { throw .stopped }
-        while segments.count > 1, segments[1].header.firstIndex <= index {
-            do throws(FileError) {
-                try files.remove(segments[0].path)
-            } catch {
-                throw .file(error)
-            }
-            segments.removeFirst()
-            // One at a time: a later name that goes before an earlier one would leave a gap after a crash.
-            try synchronizeNames()
-        }
     }
 
     /// Calls `body` for every record from `index` on, checksums checked again.
@@ -122,142 +112,38 @@ package final class Log {
         return (summary.lastIndex, summary.tail)
     }
 
-    private func recover() throws(LogError) -> LogRecovery {
-        do throws(FileError) {
-            try files.createDirectory(directory)
-            for name in try files.list(directory) where name.hasSuffix(AtomicFile.temporarySuffix) {
-                try files.remove(directory + "/" + name)
-            }
-        } catch {
-            throw .file(error)
-        }
-        let scan = try LogScan(directory: directory, on: files)
-        for segment in scan.segments {
-            guard let field = identity.firstDifference(from: segment.header.identity) else { continue }
-            throw .wrongIdentity(path: segment.path, field: field)
-        }
-        epochs = scan.segments.first?.header.epochs ?? []
-        var unproven = UnprovenRecords(chainStart: scan.segments.first?.header.chainStart ?? 0)
-        let summary = try scan.walk { (record, checksum) throws(LogError) in
-            unproven.add(record, checksum)
-            note(record.epoch, from: record.lsn)
-        }
-        unproven.drop(through: summary.proven)
-        segments = scan.segments
-        lastIndex = LogIndex(summary.lastIndex.value - UInt64(unproven.records.count))
-        (durableIndex, checksum) = (lastIndex, unproven.checksumBefore)
-        if summary.tail != .clean || !unproven.records.isEmpty {
-            try startSegment(holding: unproven.records.map(\.record), size: Limits.walSegmentBytesMin)
-        } else if let last = segments.popLast() {
-            try reopen(last)
-        }
-        return LogRecovery(tail: summary.tail, rewritten: unproven.records.count)
-    }
-
-    /// A log whose every record is proven ends in a log segment without records: it goes on there.
-    private func reopen(_ segment: LogScan.Segment) throws(LogError) {
-        segments.append(segment)
-        guard segment.header.firstIndex == lastIndex.next else {
-            return try startSegment(holding: [], size: Limits.walSegmentBytesMin)
-        }
-        do throws(FileError) {
-            active = try files.open(segment.path, .readWrite)
-            offset = SegmentHeader.bytes
-        } catch {
-            throw .file(error)
-        }
-    }
-
     private func write(_ records: [LogRecord]) throws(LogError) {
         guard let active, let segment = segments.last, offset + Self.bytesMax(records) <= segment.bytes else {
             try synchronize()
-            return try startSegment(holding: records, size: nextSize())
+            return try startSegment(at: end, holding: records, size: nextSize())
         }
-        let (bytes, sum) = encoded(records, salt: segment.salt)
+        let encoding = RecordCodec.encode(records, at: end, salt: segment.salt)
         do throws(FileError) {
-            try active.write(all: bytes, at: offset)
+            try active.write(all: encoding.bytes, at: offset)
         } catch {
             failed = true
             throw .writeFailed(path: active.path, error)
         }
-        took(records, bytes: bytes.count, checksum: sum)
+        took(records, encoding)
     }
 
-    private func encoded(_ records: [LogRecord], salt: UInt32) -> (bytes: [UInt8], checksum: UInt32) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(Self.bytesMax(records))
-        var sum = checksum
-        for record in records { sum = RecordCodec.encode(record, previousChecksum: sum, salt: salt, into: &bytes) }
-        return (bytes, sum)
-    }
+    /// Where the next record will stand.
+    var end: RecordPlace { RecordPlace(index: lastIndex.next, offset: offset, checksum: checksum) }
 
     /// Compression makes it less.
-    private static func bytesMax(_ records: [LogRecord]) -> Int {
+    static func bytesMax(_ records: [LogRecord]) -> Int {
         records.reduce(0) { $0 + RecordCodec.bytesMax($1) }
     }
 
-    private func took(_ records: [LogRecord], bytes: Int, checksum sum: UInt32) {
-        offset += bytes
-        checksum = sum
+    /// `records` are in the active log segment.
+    func took(_ records: [LogRecord], _ encoding: RecordCodec.Encoding) {
+        for place in encoding.places { segments[segments.count - 1].mark(place) }
+        (offset, checksum) = (encoding.end.offset, encoding.end.checksum)
         for record in records { note(record.epoch, from: record.lsn) }
         lastIndex = records.last?.lsn ?? lastIndex
     }
 
-    private func note(_ epoch: Epoch, from lsn: LogIndex) {
-        if epochs.last.map({ $0.epoch < epoch }) ?? true { epochs.append(.init(epoch: epoch, first: lsn)) }
-    }
-
-    /// Makes a log segment that begins with `records`, zeros allocated behind them, everything durable before its name
-    /// appears. It replaces a log segment of the same first position.
-    private func startSegment(holding records: [LogRecord], size wanted: Int) throws(LogError) {
-        let size = max(wanted, (SegmentHeader.bytes + Self.bytesMax(records) + 4_095) / 4_096 * 4_096)
-        let header = SegmentHeader(
-            identity: identity, firstIndex: lastIndex.next, fileBytes: size, chainStart: checksum, epochs: epochs)
-        let beginning = header.encoded()
-        let salt = SegmentHeader.salt(ofEncoded: beginning)
-        let (body, sum) = encoded(records, salt: salt)
-        let path = directory + "/" + LogScan.fileName(header.firstIndex)
-        let handle = try SegmentAllocation.make(beginning + body, for: path, size: size, on: files)
-        do throws(LogError) {
-            try publish(path)
-        } catch {
-            handle.close()
-            throw error
-        }
-        active?.close()
-        active = handle
-        if segments.last?.path == path { segments.removeLast() }
-        if !segments.isEmpty { segments[segments.count - 1].supersededFrom = header.firstIndex }
-        segments.append(.init(path: path, header: header, bytes: size, salt: salt, supersededFrom: nil))
-        offset = SegmentHeader.bytes
-        took(records, bytes: body.count, checksum: sum)
-        durableIndex = lastIndex
-    }
-
-    /// Gives an allocated log segment its name. Where that may or may not have happened the log stops: the positions of
-    /// the records in it must not be given twice.
-    private func publish(_ path: String) throws(LogError) {
-        do throws(FileError) {
-            try files.rename(path + AtomicFile.temporarySuffix, to: path)
-        } catch {
-            if case .noSpace = error { throw .noSpace(path: path) }
-            failed = true
-            throw .writeFailed(path: path, error)
-        }
-        try synchronizeNames()
-    }
-
-    private func synchronizeNames() throws(LogError) {
-        do throws(FileError) {
-            try files.synchronizeDirectory(directory)
-        } catch {
-            failed = true
-            throw .writeFailed(path: directory, error)
-        }
-    }
-
-    /// Log segments double from 1 MiB to 64 MiB, so that a thousand small collections stay cheap.
-    private func nextSize() -> Int {
-        min(Limits.walSegmentBytesMax, max(Limits.walSegmentBytesMin, (segments.last?.bytes ?? 0) * 2))
+    func note(_ epoch: Epoch, from lsn: LogIndex) {
+        if epochs.last.map({ $0.epoch < epoch }) ?? true { epochs.append(LogEpochStart(epoch: epoch, first: lsn)) }
     }
 }

@@ -10,6 +10,8 @@ package enum LogError: Error, Hashable, Sendable {
     case writeFailed(path: String, FileError)
     case stopped
     case recordTooLarge(bytes: Int, limit: Int)
+    /// The log begins at `first`: who wants an earlier record needs a copy of the replica.
+    case recordsRemoved(wanted: LogIndex, first: LogIndex)
     /// A bad record, and a later one that proves it was durable: acknowledged records are lost or altered.
     case lossProven(path: String, offset: Int, lsn: LogIndex)
     /// A log segment that cannot be read, or one that is missing between two others.

@@ -38,6 +38,28 @@ package struct LogEntry: Hashable, Sendable {
     }
 }
 
+/// Entries of one epoch that follow one another; at least one.
+package struct LogRun: Hashable, Sendable {
+    package var epoch: Epoch
+    package var entries: [LogEntry]
+
+    package init(epoch: Epoch, entries: [LogEntry]) {
+        self.epoch = epoch
+        self.entries = entries
+    }
+}
+
+/// An epoch and the position of its first record.
+package struct LogEpochStart: Hashable, Sendable {
+    package var epoch: Epoch
+    package var first: LogIndex
+
+    package init(epoch: Epoch, first: LogIndex) {
+        self.epoch = epoch
+        self.first = first
+    }
+}
+
 /// A record as it stands in the log.
 package struct LogRecord: Hashable, Sendable {
     package var lsn: LogIndex

@@ -17,22 +17,61 @@ struct LogScan {
         var salt: UInt32
         /// Records at and past this position are superseded by the next log segment.
         var supersededFrom: LogIndex?
+        /// Places of some records, rising, from which a reader may begin.
+        private var places: [RecordPlace] = []
+
+        init(path: String, header: SegmentHeader, bytes: Int, salt: UInt32, supersededFrom: LogIndex?) {
+            self.path = path
+            self.header = header
+            self.bytes = bytes
+            self.salt = salt
+            self.supersededFrom = supersededFrom
+        }
+
+        /// Where the records begin.
+        var start: RecordPlace {
+            RecordPlace(index: header.firstIndex, offset: SegmentHeader.bytes, checksum: header.chainStart)
+        }
+
+        /// Remembers a place, if it is far enough behind those that are.
+        mutating func mark(_ place: RecordPlace) {
+            if place.offset - (places.last ?? start).offset >= LogScan.markBytes { places.append(place) }
+        }
+
+        /// The remembered place nearest to the record at `index`, not behind it.
+        func place(atOrBefore index: LogIndex) -> RecordPlace {
+            var (low, high) = (0, places.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if places[middle].index <= index { low = middle + 1 } else { high = middle }
+            }
+            return low == 0 ? start : places[low - 1]
+        }
     }
 
     static let suffix = ".log"
+    /// Bytes between two remembered places: what a reader may have to walk over, and 64 KiB of memory for 64 MiB of log.
+    static let markBytes = 32 << 10
 
     let files: any FileSystem
     let segments: [Segment]
+    /// Log segments that a truncation made void and a crash left behind.
+    let superseded: [String]
 
     /// Opens every log segment's header. No segments: an empty log.
     init(directory: String, on files: any FileSystem) throws(LogError) {
         self.files = files
         var found: [Segment] = []
+        var superseded: [String] = []
         for path in try Self.paths(in: directory, on: files) {
             let (size, start) = try Self.beginning(of: path, on: files)
             let header = try SegmentHeader(start, path: path)
             guard path.hasSuffix(Self.fileName(header.firstIndex)) else {
                 throw .damaged(path: path, offset: 0, reason: "begins at \(header.firstIndex), not as its name says")
+            }
+            guard header.ordinal >= found.last?.header.ordinal ?? 0 else {
+                superseded.append(path)
+                continue
             }
             guard size == header.fileBytes else {
                 throw .damaged(
@@ -43,6 +82,7 @@ struct LogScan {
             found.append(Segment(path: path, header: header, bytes: size, salt: salt, supersededFrom: nil))
         }
         segments = found
+        self.superseded = superseded
     }
 
     private static func paths(in directory: String, on files: any FileSystem) throws(LogError) -> [String] {

@@ -20,6 +20,29 @@ enum RecordCodec {
     /// At least as many bytes as the record's encoding takes.
     static func bytesMax(_ record: LogRecord) -> Int { headerBytes + record.payload.count + 8 }
 
+    /// Records as they stand in a log segment, one after another.
+    struct Encoding {
+        var bytes: [UInt8] = []
+        /// Of each record.
+        var places: [RecordPlace] = []
+        /// Of the record that will follow.
+        var end: RecordPlace
+    }
+
+    static func encode(_ records: [LogRecord], at start: RecordPlace, salt: UInt32) -> Encoding {
+        var encoding = Encoding(end: start)
+        encoding.bytes.reserveCapacity(records.reduce(0) { $0 + bytesMax($1) })
+        encoding.places.reserveCapacity(records.count)
+        for record in records {
+            encoding.places.append(encoding.end)
+            let sum = encode(
+                record, previousChecksum: encoding.end.checksum, salt: salt, into: &encoding.bytes)
+            encoding.end = RecordPlace(
+                index: record.lsn.next, offset: start.offset + encoding.bytes.count, checksum: sum)
+        }
+        return encoding
+    }
+
     /// Appends the record's bytes to `out` and returns its checksum.
     static func encode(
         _ record: LogRecord, previousChecksum: UInt32, salt: UInt32, into out: inout [UInt8]

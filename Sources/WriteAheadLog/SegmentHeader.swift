@@ -5,14 +5,10 @@ import StorageIO
 struct SegmentHeader: Hashable {
     static let bytes = 4_096
     static let magic: [UInt8] = Array("FACETWAL".utf8)
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
+    private static let ordinalOffset = 4_084
     /// Newest epochs kept; older ones matter only to records long truncated.
     static let epochsMax = 200
-
-    struct EpochStart: Hashable {
-        var epoch: Epoch
-        var first: LogIndex
-    }
 
     var identity: LogIdentity
     var firstIndex: LogIndex
@@ -20,7 +16,11 @@ struct SegmentHeader: Hashable {
     var fileBytes: Int
     /// Checksum of the record before `firstIndex`: where this log segment's chain begins.
     var chainStart: UInt32
-    var epochs: [EpochStart]
+    /// One more than that of the log segment made before this one, from 1; 0 in files of version 1. A log segment
+    /// supersedes what was made before it and begins behind it.
+    var ordinal: UInt64
+    /// Those that began before this log segment.
+    var epochs: [LogEpochStart]
 
     /// What the header checks of a log segment's records begin from: the checksum at the end of its encoded header.
     static func salt(ofEncoded bytes: [UInt8]) -> UInt32 {
@@ -46,18 +46,21 @@ struct SegmentHeader: Hashable {
             writer.put(epoch.epoch.value)
             writer.put(epoch.first.value)
         }
-        while writer.bytes.count < Self.bytes - 4 { writer.put(UInt8(0)) }
+        while writer.bytes.count < Self.ordinalOffset { writer.put(UInt8(0)) }
+        writer.put(ordinal)
         writer.put(CRC32C.checksum(writer.bytes))
         return writer.bytes
     }
 
     init(
-        identity: LogIdentity, firstIndex: LogIndex, fileBytes: Int, chainStart: UInt32, epochs: [EpochStart]
+        identity: LogIdentity, firstIndex: LogIndex, fileBytes: Int, chainStart: UInt32, ordinal: UInt64,
+        epochs: [LogEpochStart]
     ) {
         self.identity = identity
         self.firstIndex = firstIndex
         self.fileBytes = fileBytes
         self.chainStart = chainStart
+        self.ordinal = ordinal
         self.epochs = epochs
     }
 
@@ -75,7 +78,7 @@ struct SegmentHeader: Hashable {
             if version > Self.version, sum == stored {
                 throw LogError.newerFormat(path: path, found: version, supported: Self.version)
             }
-            guard version == Self.version, sum == stored else {
+            guard 1...Self.version ~= version, sum == stored else {
                 throw LogError.damaged(path: path, offset: 0, reason: "the header fails its checksum")
             }
             chainStart = try reader.u32()
@@ -86,6 +89,8 @@ struct SegmentHeader: Hashable {
             for _ in 0..<min(try reader.u64(), UInt64(Self.epochsMax)) {
                 epochs.append(.init(epoch: Epoch(try reader.u64()), first: LogIndex(try reader.u64())))
             }
+            var end = ByteReader(bytes, range: Self.ordinalOffset..<Self.bytes - 4)
+            ordinal = version == 1 ? 0 : try end.u64()
         } catch let error as LogError {
             throw error
         } catch {

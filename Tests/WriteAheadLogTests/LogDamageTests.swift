@@ -60,7 +60,7 @@ import Testing
         var random = SplitMix(state: UInt64(seed))
         let header = SegmentHeader(
             identity: identity, firstIndex: LogIndex(1), fileBytes: SegmentHeader.bytes + 2_000 * 16, chainStart: 0,
-            epochs: [])
+            ordinal: 1, epochs: [])
         var bytes = header.encoded()
         for _ in 0..<2_000 {
             withUnsafeBytes(of: RecordCodec.magic.littleEndian) { bytes.append(contentsOf: $0) }

@@ -101,7 +101,7 @@ import Testing
     @Test func aNewerFormatIsNamed() throws {
         let disk = SimulatedDisk()
         let header = SegmentHeader(
-            identity: identity, firstIndex: LogIndex(1), fileBytes: 4_096, chainStart: 0, epochs: [])
+            identity: identity, firstIndex: LogIndex(1), fileBytes: 4_096, chainStart: 0, ordinal: 1, epochs: [])
         var bytes = header.encoded()
         bytes[8] = 7
         let sum = CRC32C.checksum(Array(bytes[..<4_092]))
@@ -109,7 +109,7 @@ import Testing
         try disk.createDirectory(directory)
         disk.install("\(directory)/0000000000000001.log", bytes)
         #expect { try open(disk) } throws: {
-            if case .newerFormat(_, found: 7, supported: 1)? = $0 as? LogError { true } else { false }
+            if case .newerFormat(_, found: 7, supported: 2)? = $0 as? LogError { true } else { false }
         }
     }
 

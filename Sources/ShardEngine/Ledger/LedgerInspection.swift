@@ -203,7 +203,7 @@ extension LogError {
         case .file(.notFound(let path)), .file(.alreadyExists(let path)), .file(.noSpace(let path, _)),
             .file(.failed(let path, _, _)), .file(.truncated(let path, _, _)):
             return LedgerFault(.file(path: path), sentence)
-        case .stopped, .recordTooLarge: return LedgerFault(.file(path: "wal"), sentence)
+        case .stopped, .recordTooLarge, .recordsRemoved: return LedgerFault(.file(path: "wal"), sentence)
         }
     }
 }

@@ -134,6 +134,7 @@ extension LogError {
         case .writeFailed(_, let error): "a write failed, what is on disk is unknown: \(error.sentence)"
         case .stopped: "the log takes nothing more after a failed write"
         case .recordTooLarge(let bytes, let limit): "a record of \(bytes) bytes is over the limit of \(limit)"
+        case .recordsRemoved(let wanted, let first): "the log begins at record \(first), and \(wanted) is wanted"
         case .lossProven(let path, let offset, let lsn):
             "record \(lsn) in \(path) at byte \(offset) is altered or lost: later records prove that it was durable"
         case .damaged(let path, let offset, let reason): "\(path) at byte \(offset): \(reason)"

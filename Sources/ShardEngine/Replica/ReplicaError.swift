@@ -56,7 +56,7 @@ enum ReplicaError: Error {
         case .log(let error):
             switch error {
             case .lossProven, .damaged, .newerFormat: true
-            case .noSpace, .file, .writeFailed, .stopped, .recordTooLarge, .wrongIdentity: false
+            case .noSpace, .file, .writeFailed, .stopped, .recordTooLarge, .recordsRemoved, .wrongIdentity: false
             }
         case .segments(let error):
             switch error {
