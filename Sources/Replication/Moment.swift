@@ -7,6 +7,9 @@ package struct Moment: Hashable, Comparable, Sendable {
 
     /// Milliseconds from `earlier` to this.
     package func since(_ earlier: Moment) -> Int { milliseconds - earlier.milliseconds }
+
+    /// So many milliseconds later.
+    package func advanced(by span: Int) -> Moment { Moment(milliseconds: milliseconds + span) }
 }
 
 /// The number a driver gives to a request it hands to a replica; unique while the replica runs.

@@ -13,9 +13,13 @@ struct Progress {
     var reconciled = false
     /// The next record to send.
     var next: LogIndex
+    /// Messages with records that it has not answered.
     var inFlight = 0
+    /// It left records unanswered: until it is heard again it gets none.
+    var isProbed = false
     var sentAt: Moment
-    var answeredAt: Moment
+    /// It has been silent about what was sent for as long as this is past.
+    var silentSince: Moment
     /// When it last stood where it should.
     var progressAt: Moment
     /// The last round it confirmed.
@@ -24,7 +28,7 @@ struct Progress {
     init(_ replica: ReplicaID, next: LogIndex, time: Moment) {
         self.replica = replica
         self.next = next
-        (sentAt, answeredAt, progressAt) = (time, time, time)
+        (sentAt, silentSince, progressAt) = (time, time, time)
     }
 }
 
@@ -46,6 +50,8 @@ struct PendingWrite {
 struct ConfirmRound {
     let number: UInt64
     let startedAt: Moment
+    /// When those who have not confirmed were last asked.
+    var askedAt: Moment
     let commit: LogIndex
     let reads: [RequestNumber]
 }
@@ -67,6 +73,10 @@ struct Reign {
     var confirmedAt: Moment?
     /// When the last record was appended that no later one proves durable.
     var unconfirmedSince: Moment?
+    /// When something was last asked of the shard.
+    var activeAt: Moment
+    /// When the register was last read because this replica could not serve.
+    var readAt: Moment
 }
 
 /// A read that waits at a replica for its log.
@@ -79,6 +89,17 @@ struct WaitingRead {
     let number: RequestNumber
     let level: Level
     let askedAt: Moment
+}
+
+/// The last question of this replica to the primary.
+struct Poll {
+    let number: RequestNumber
+    let askedAt: Moment
+    var isAnswered = false
+
+    func next(_ timing: ReplicaTiming) -> Moment {
+        askedAt.advanced(by: isAnswered ? timing.pollAgain : timing.resend)
+    }
 }
 
 /// What the primary answered to a poll: everything acknowledged at `sure` is at or below `commit`.

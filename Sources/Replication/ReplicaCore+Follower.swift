@@ -75,15 +75,23 @@ extension ReplicaCore {
     }
 
     mutating func followerTick() {
-        guard case .following(var following) = role else { return }
-        let isMember = configuration.isr.contains(id)
-        let silent = configuration.primary == id || time.since(following.heardAt) > timing.suspicion
-        let due = following.suspectedAt.map { time.since($0) >= timing.suspicion / 3 } ?? true
-        guard isMember, silent, due else { return }
+        guard case .following(var following) = role, nextSuspicion(following) <= time else { return }
         following.suspectedAt = time
         role = .following(following)
-        effects.append(.suspectPrimary(configuration.epoch))
+        if configuration.isr.contains(id) {
+            effects.append(.suspectPrimary(configuration.epoch))
+        } else {
+            // The primary may not know yet that this copy is to be one.
+            send(.mismatch(hint: log.last), to: configuration.primary)
+        }
         effects.append(.readRegister)
+    }
+
+    /// When a primary that stays unheard is suspected, or suspected again: a process that was chosen and is gone at once.
+    func nextSuspicion(_ following: Following) -> Moment {
+        let first =
+            configuration.primary == id ? following.heardAt : following.heardAt.advanced(by: timing.suspicion + 1)
+        return max(first, following.suspectedAt?.advanced(by: timing.suspicion / 3) ?? first)
     }
 
     mutating func confirm(_ round: UInt64, for sender: ReplicaID) {

@@ -9,8 +9,9 @@ extension ReplicaCore {
         let ready = reign.others.filter { canJoin($0, reign) && !behind.contains($0.replica) }
         if staying.count < configuration.isr.count {
             shrink(to: staying, ready: ready)
-        } else if let joiner = ready.first {
-            join([joiner], to: staying)
+        } else {
+            let missing = max(1, configuration.minISR - staying.count)
+            if ready.count >= missing { join(Array(ready.prefix(missing)), to: staying) }
         }
     }
 

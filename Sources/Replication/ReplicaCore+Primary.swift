@@ -4,9 +4,10 @@ import FaceModel
 extension ReplicaCore {
     mutating func beginReign() {
         becomeClean()
+        reignedIn = epoch
         let barrier = log.last.next
         let others = configuration.named.filter { $0 != id }.map { Progress($0, next: barrier, time: time) }
-        role = .reigning(Reign(barrier: barrier, others: others, unconfirmedSince: time))
+        role = .reigning(Reign(barrier: barrier, others: others, unconfirmedSince: time, activeAt: time, readAt: time))
         append(1, .epochStart)
         sendAppends()
         advanceCommit()
@@ -36,7 +37,7 @@ extension ReplicaCore {
         guard serves(reign) else { return refuse(number, .notServing) }
         guard reign.writes.count < timing.waitingMax else { return refuse(number, .busy) }
         reign.writes.append(PendingWrite(number: number, last: log.last.advanced(by: records)))
-        reign.unconfirmedSince = time
+        (reign.unconfirmedSince, reign.activeAt) = (time, time)
         role = .reigning(reign)
         append(records, .write(number))
         sendAppends()
@@ -59,13 +60,14 @@ extension ReplicaCore {
 
     mutating func advanceCommit() {
         guard case .reigning(var reign) = role else { return }
+        confirmRegister(&reign)
+        role = .reigning(reign)
+        // Too few are in sync where an operator named only one: then others join first.
         guard mayCommit else { return }
         var agreed = durable
         for replica in required(reign) where replica != id {
             agreed = min(agreed, reign.others.first { $0.replica == replica }.map(counted) ?? .zero)
         }
-        confirmRegister(&reign)
-        role = .reigning(reign)
         guard agreed >= reign.barrier || mutant == .serveBeforeBarrier else { return }
         setCommit(agreed)
         answerWrites()
@@ -105,7 +107,18 @@ extension ReplicaCore {
         retryTransaction()
         changeMembers()
         startRound()
-        askNewMembers()
+        repeatRound()
         advanceCommit()
+        readRegisterUnlessServing()
+    }
+
+    /// Who could help may have been named since.
+    private mutating func readRegisterUnlessServing() {
+        guard case .reigning(var reign) = role, !serves(reign), time.since(reign.readAt) >= timing.suspicion / 3 else {
+            return
+        }
+        reign.readAt = time
+        role = .reigning(reign)
+        effects.append(.readRegister)
     }
 }

@@ -18,8 +18,9 @@ extension ReplicaCore {
             evenWithoutReads || !reign.queuedReads.isEmpty
         else { return }
         reign.rounds += 1
+        reign.activeAt = time
         reign.round = ConfirmRound(
-            number: reign.rounds, startedAt: time, commit: commit, reads: reign.queuedReads)
+            number: reign.rounds, startedAt: time, askedAt: time, commit: commit, reads: reign.queuedReads)
         reign.queuedReads = []
         role = .reigning(reign)
         askNewMembers()
@@ -32,6 +33,16 @@ extension ReplicaCore {
         for replica in required(reign) where replica != id && !hasConfirmed(replica, round, reign) {
             send(.confirm(round: round.number), to: replica)
         }
+    }
+
+    /// A question or its answer may have been lost.
+    mutating func repeatRound() {
+        guard case .reigning(var reign) = role, let round = reign.round,
+            time.since(round.askedAt) >= timing.resend
+        else { return }
+        reign.round?.askedAt = time
+        role = .reigning(reign)
+        askNewMembers()
     }
 
     private func hasConfirmed(_ replica: ReplicaID, _ round: ConfirmRound, _ reign: Reign) -> Bool {
@@ -57,6 +68,7 @@ extension ReplicaCore {
         reign.round = nil
         reign.confirmedAt = round.startedAt
         role = .reigning(reign)
+        answerWaiting()
         startRound()
     }
 
@@ -107,19 +119,21 @@ extension ReplicaCore {
         askPrimary()
     }
 
+    /// Whether a read waits for which an answer of the primary is needed.
+    var asksPrimary: Bool {
+        waiting.contains { if case .bounded = $0.level { true } else { false } }
+    }
+
     /// Refreshes what a bounded read needs: by a poll at a follower, by a round at the primary.
     private mutating func askPrimary() {
-        let bounded = waiting.contains { if case .bounded = $0.level { true } else { false } }
-        guard bounded else { return }
+        guard asksPrimary else { return }
         switch role {
         case .reigning: startRound(evenWithoutReads: true)
         case .following(let following):
-            guard let primary = following.primary, poll.map({ time.since($0.askedAt) >= timing.resend }) ?? true else {
-                return
-            }
+            guard let primary = following.primary, poll.map({ $0.next(timing) <= time }) ?? true else { return }
             if mutant != .pollNumbersRepeat { polls += 1 }
             let number = RequestNumber(polls)
-            poll = (number, time)
+            poll = Poll(number: number, askedAt: time)
             send(.poll(number), to: primary)
         case .stopped: break
         }
@@ -136,7 +150,7 @@ extension ReplicaCore {
     /// The age is counted from when this replica asked: the answer was on its way for some of that.
     mutating func polled(_ number: RequestNumber, commit: LogIndex, age: Int) {
         guard let asked = poll, asked.number == number else { return }
-        poll = nil
+        poll?.isAnswered = true
         let sure = Moment(milliseconds: asked.askedAt.milliseconds - age)
         if view.map({ $0.sure < sure }) ?? true { view = PrimaryView(commit: commit, sure: sure) }
         answerWaiting()

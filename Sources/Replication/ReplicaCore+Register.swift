@@ -11,8 +11,22 @@ extension ReplicaCore {
             return
         }
         if contradicts(new) { return stop(.registerIsOlder) }
-        if new.epoch > epoch || forgetsItsReign(state) { beginEpoch(of: state) } else { learn(state) }
+        if new.epoch > epoch || isCalled(by: new) || forgetsItsReign(state) {
+            beginEpoch(of: state)
+        } else {
+            learn(state)
+        }
         settlePending()
+    }
+
+    /// The others were sooner to tell of the epoch than the register was to tell who reigns in it.
+    private func isCalled(by new: ShardConfiguration) -> Bool {
+        new.epoch == epoch && new.epoch > configuration.epoch && names(new) && reignedIn < epoch
+    }
+
+    /// What was chosen is a process: one that started since may have found its log in doubt.
+    private func names(_ new: ShardConfiguration) -> Bool {
+        new.primary == id && (new.primaryIncarnation == incarnation || mutant == .resumeReignAfterRestart)
     }
 
     private func forgetsItsReign(_ state: RegisterState) -> Bool {
@@ -33,9 +47,12 @@ extension ReplicaCore {
         memory.register = state
         if mutant != .forgetEpoch { effects.append(.persist(memory)) }
         role = .following(Following(heardAt: time))
-        // What was chosen is a process: one that started since may have found its log in doubt.
-        let chosen = state.configuration.primaryIncarnation == incarnation || mutant == .resumeReignAfterRestart
-        if state.configuration.primary == id, chosen { beginReign() }
+        if names(state.configuration) {
+            beginReign()
+        } else if state.configuration.primary != id {
+            // It may not have read the register since.
+            send(.fenced, to: state.configuration.primary)
+        }
     }
 
     /// Takes over a later register of this epoch or an earlier one.

@@ -7,18 +7,31 @@ extension ReplicaCore {
         guard case .reigning(var reign) = role else { return }
         for position in reign.others.indices {
             var other = reign.others[position]
-            while other.next <= log.last, other.inFlight < timing.appendsInFlight {
+            while other.next <= log.last, other.inFlight < timing.appendsInFlight, !other.isProbed {
                 let last = min(log.last, other.next.advanced(by: timing.recordsPerAppend - 1))
                 send(append(to: other, through: last, reign), to: other.replica)
+                if other.inFlight == 0 { other.silentSince = time }
                 (other.next, other.inFlight, other.sentAt) = (last.next, other.inFlight + 1, time)
             }
-            if time.since(other.sentAt) >= timing.heartbeat - 10 {
+            if time.since(other.sentAt) >= heartbeat(reign) {
                 send(append(to: other, through: LogIndex(other.next.value - 1), reign), to: other.replica)
                 other.sentAt = time
             }
             reign.others[position] = other
         }
         role = .reigning(reign)
+    }
+
+    /// Milliseconds between two messages to the same replica.
+    func heartbeat(_ reign: Reign) -> Int { isIdle(reign) ? timing.idleHeartbeat : timing.heartbeat }
+
+    /// Nothing was asked for long, and no member lacks anything. That all of it is committed was said in many a
+    /// heartbeat since; a learner that lacks records gets them as it answers.
+    private func isIdle(_ reign: Reign) -> Bool {
+        guard time.since(reign.activeAt) >= timing.idleAfter, reign.pending == nil, reign.round == nil else {
+            return false
+        }
+        return commit == log.last && serves(reign)
     }
 
     private func append(to other: Progress, through last: LogIndex, _ reign: Reign) -> ReplicaMessage.Body {
@@ -32,14 +45,15 @@ extension ReplicaCore {
                 complete: other.match >= max(commit, reign.barrier) ? other.incarnation : nil))
     }
 
-    /// Whoever left something unanswered gets it again from where it is known to stand.
+    /// Whoever left something unanswered gets it again from where it is known to stand, once it is heard: a heartbeat
+    /// asks for that, and one that is gone costs no more than this.
     mutating func resendSilent() {
         guard case .reigning(var reign) = role else { return }
         for position in reign.others.indices where reign.others[position].inFlight > 0 {
-            guard time.since(reign.others[position].answeredAt) >= timing.resend else { continue }
-            reign.others[position].inFlight = 0
-            reign.others[position].next = max(reign.others[position].match.next, LogIndex(1))
-            reign.others[position].answeredAt = time
+            guard time.since(reign.others[position].silentSince) >= timing.resend else { continue }
+            (reign.others[position].inFlight, reign.others[position].isProbed) = (0, true)
+            // Where nothing is known to be held it says itself where the logs may agree; they need not reach back to 1.
+            if reign.others[position].match > .zero { reign.others[position].next = reign.others[position].match.next }
         }
         role = .reigning(reign)
     }
@@ -59,7 +73,7 @@ extension ReplicaCore {
         other.version = max(other.version, version)
         other.next = max(other.next, other.match.next)
         other.inFlight = max(0, other.inFlight - 1)
-        (other.reconciled, other.answeredAt) = (true, time)
+        (other.reconciled, other.silentSince, other.isProbed) = (true, time, false)
         reign.others[position] = other
         role = .reigning(reign)
         advanceCommit()
@@ -78,34 +92,19 @@ extension ReplicaCore {
     }
 
     mutating func mismatched(_ replica: ReplicaID, incarnation: Incarnation, hint: LogIndex) {
-        guard case .reigning(var reign) = role,
-            let position = reign.others.firstIndex(where: { $0.replica == replica })
-        else { return }
+        guard case .reigning(var reign) = role else { return }
+        guard let position = reign.others.firstIndex(where: { $0.replica == replica }) else {
+            return effects.append(.readRegister)
+        }
         var other = reign.others[position]
         guard admit(incarnation, of: &other) else { return }
         // A late word about what was sent before must not set the next record back below what is known to be held; and
         // of several about the same records the first is enough.
         let next = max(min(hint, log.last).next, other.match.next)
         if next < other.next || other.inFlight == 0 { (other.next, other.inFlight) = (next, 0) }
-        other.answeredAt = time
+        (other.silentSince, other.isProbed) = (time, false)
         reign.others[position] = other
         role = .reigning(reign)
         sendAppends()
-    }
-
-    /// This process slept: the others' silence is its own.
-    mutating func forgiveSilence() {
-        switch role {
-        case .reigning(var reign):
-            for position in reign.others.indices {
-                reign.others[position].progressAt = time
-                reign.others[position].answeredAt = time
-            }
-            role = .reigning(reign)
-        case .following(var following):
-            following.heardAt = time
-            role = .following(following)
-        case .stopped: break
-        }
     }
 }

@@ -24,10 +24,12 @@ package struct ReplicaCore {
     package internal(set) var memory: ReplicaMemory
     var role: Role
     var time: Moment
+    /// The last epoch in which this process reigned.
+    var reignedIn = Epoch(0)
     var synchronizing = false
     var waiting: [WaitingRead] = []
     var view: PrimaryView?
-    var poll: (number: RequestNumber, askedAt: Moment)?
+    var poll: Poll?
     /// Never the same number twice, in no life of this replica: a late answer must not count for a later question.
     var polls: UInt64
     var effects: [ReplicaEffect] = []
@@ -73,11 +75,17 @@ package struct ReplicaCore {
         if case .reigning(let reign) = role { serves(reign) } else { false }
     }
 
+    /// Whether it needs nobody to answer a strong read: it serves, the in-sync set is this replica only, and no other
+    /// set is proposed.
+    package var isAlone: Bool {
+        if case .reigning(let reign) = role { serves(reign) && required(reign) == [id] } else { false }
+    }
+
     package mutating func step(_ event: ReplicaEvent, at time: Moment) -> [ReplicaEffect] {
         if case .stopped = role { return refuseStopped(event) }
-        let stalled = time.since(self.time) > timing.progress / 2
+        let overslept = isOverslept(at: time)
         self.time = max(time, self.time)
-        if stalled { forgiveSilence() }
+        if overslept { forgiveSilence() }
         handle(event)
         defer { effects = [] }
         return effects

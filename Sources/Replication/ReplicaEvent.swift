@@ -2,7 +2,7 @@ package import FaceModel
 
 /// What happens to a replica; comes with the time.
 package enum ReplicaEvent: Sendable {
-    /// At least every `ReplicaTiming.heartbeat`.
+    /// At `ReplicaCore.nextTick`, or sooner; one too many does no harm.
     case tick
     case message(ReplicaMessage, from: ReplicaID)
     /// A `synchronize` ended.

@@ -4,6 +4,9 @@ import FaceModel
 package struct ReplicaTiming: Hashable, Sendable {
     /// A primary is heard at least this often.
     package var heartbeat = 50
+    /// The same while the shard is idle: every member matches, and nothing was asked of it for `idleAfter`.
+    package var idleHeartbeat = 250
+    package var idleAfter = 5_000
     /// An in-sync member without progress for so long is shrunk away.
     package var progress = 1_000
     /// A primary unheard for so long is suspected.
@@ -14,6 +17,8 @@ package struct ReplicaTiming: Hashable, Sendable {
     package var transactionRetry = 300
     /// What was sent and not answered for so long is sent again.
     package var resend = 200
+    /// A question for a bounded read that was answered too late for it is put again after so long.
+    package var pollAgain = 20
     /// A read at a follower waits at most so long.
     package var readWait = 2_000
     /// Messages with records to one replica at a time, and records of one.

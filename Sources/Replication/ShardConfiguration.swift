@@ -49,6 +49,15 @@ package struct ShardConfiguration: Hashable, Sendable {
         return new
     }
 
+    /// Without copies that are gone for good, whose nodes hold newer ones. It is no change of members that a primary
+    /// makes, and the version stays: none of them can come back and be told by it that it knows too little.
+    package func without(_ gone: [ReplicaID]) -> ShardConfiguration {
+        var new = self
+        new.isr = isr.filter { !gone.contains($0) || $0 == primary }
+        new.learners = learners.filter { !gone.contains($0) }
+        return new
+    }
+
     /// A new reign, of the process `incarnation` of `primary`.
     package func reign(of primary: ReplicaID, as incarnation: Incarnation) -> ShardConfiguration {
         var new = self

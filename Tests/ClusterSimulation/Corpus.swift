@@ -17,5 +17,11 @@ enum Corpus {
         // On a register restored from a backup a primary that nobody had confirmed took in a member, and the register
         // passed for the newer one.
         3_591, 4_856, 5_909,
+        // A register was rebuilt with members that had not received what was committed on the old one.
+        6_793,
+        // Two copies of one node were in sync when both were gone, and too few were left to confirm the register.
+        46, 7_273,
+        // A primary that could not serve never read of the learner that could have helped it.
+        291,
     ]
 }

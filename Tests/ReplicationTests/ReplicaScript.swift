@@ -53,6 +53,19 @@ struct ReplicaScript {
         return effects
     }
 
+    /// Goes to when it asked to be woken, and wakes it.
+    mutating func wake() -> [ReplicaEffect] {
+        guard let next = core.nextTick else { return [] }
+        time = max(time, next)
+        return step(.tick)
+    }
+
+    /// What this replica says, as a message.
+    func asked(_ body: ReplicaMessage.Body) -> ReplicaMessage {
+        ReplicaMessage(
+            generation: Generation(0), epoch: core.epoch, incarnation: core.incarnation, body: body)
+    }
+
     /// Another replica says that it holds the log as far as `match`.
     mutating func acknowledge(_ replica: Int, _ match: UInt64, incarnation: UInt64 = 1) -> [ReplicaEffect] {
         message(.appended(match: LogIndex(match), version: core.configuration.version), replica, incarnation)
@@ -72,6 +85,12 @@ extension [ReplicaEffect] {
     var answers: [ReplicaAnswer] { compactMap { if case .answer(_, let answer) = $0 { answer } else { nil } } }
     var transactions: [RegisterTransaction] {
         compactMap { if case .transact(let transaction) = $0 { transaction } else { nil } }
+    }
+    var appends: [ReplicaMessage.Append] {
+        compactMap {
+            guard case .send(let message, _) = $0, case .append(let append) = message.body else { return nil }
+            return append
+        }
     }
     var sources: [ReplicaEffect.Source] {
         compactMap { if case .append(_, _, let source) = $0 { source } else { nil } }

@@ -40,6 +40,8 @@ struct SimulatedNode {
     var raisedInLife = -1
     var core: ReplicaCore?
     var stalledUntil = 0
+    /// When this process's next tick comes.
+    var tickAt: Int?
     /// What this process's clock showed when the world began.
     var clockStart = 0
     /// Copies made here so far, so that each has its own id.

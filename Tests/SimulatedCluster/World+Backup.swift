@@ -19,7 +19,9 @@ extension World {
     }
 
     /// The operator's `control rebuild`: every node is stopped, and the register becomes the newest that any of them
-    /// knows, in an epoch that none of them knows, with no process as its primary.
+    /// knows, in an epoch that none of them knows, with no process as its primary. In sync is only the member whose log
+    /// reaches furthest: since the backup was put back, members may have been changed on the old register, and what was
+    /// committed then need not be at those whom the newest one names.
     func rebuildRegister() {
         guard isRestored else { return }
         isRestored = false
@@ -29,10 +31,19 @@ extension World {
         let known = memories.map(\.register.configuration)
         guard var newest = known.first, let epoch = memories.map(\.epoch).max() else { return }
         for other in known where other.isNewer(than: newest) { newest = other }
+        guard let furthest = furthest(of: newest.isr) else { return }
+        newest = newest.with(isr: [furthest])
         newest.epoch = epoch
-        newest = newest.reign(of: newest.primary, as: Incarnation(0))
+        newest = newest.reign(of: furthest, as: Incarnation(0))
         store.state = RegisterState(configuration: newest, revision: store.state.revision + 1)
         note("the register is rebuilt as \(newest)")
         checkMembers("the rebuilding of the register")
+    }
+
+    /// Of those whose ends are not in doubt, if there are any.
+    private func furthest(of members: [ReplicaID]) -> ReplicaID? {
+        let disks = members.map { nodes[Self.node(of: $0)].disk }.filter { isIntact($0.replica) }
+        let clean = disks.filter { !$0.torn && !($0.memory?.isSuspect ?? false) }
+        return (clean.isEmpty ? disks : clean).max { $0.outline.end < $1.outline.end }?.replica
     }
 }

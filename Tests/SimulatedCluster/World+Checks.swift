@@ -84,7 +84,10 @@ extension World {
         let isMembers =
             new.epoch == old.epoch && new.version == old.version + 1 && new.primary == old.primary
             && new.isr.contains(new.primary) && new.isr.count >= new.minISR && new.named == old.named
-        let isNaming = new.epoch == old.epoch && sameMembers && new.primary == old.primary
+        let gone = old.isr.filter { !new.isr.contains($0) }
+        let isNaming =
+            new.epoch == old.epoch && new.version == old.version && new.primary == old.primary
+            && Set(new.isr).isSubset(of: old.isr) && gone.allSatisfy { nodes[Self.node(of: $0)].disk.replica != $0 }
         if !isFailover, !isMembers, !isNaming { fail("S14 from \(old) to \(new)") }
         if isFailover { figures.reigns += 1 }
         if isMembers {

@@ -4,7 +4,8 @@ import Replication
 /// Clients: they write to whoever believes itself primary, and read at every level.
 extension World {
     func client() {
-        queue.add(.client, at: now + (faultsOn ? 4 + random.below(24) : 10))
+        let pause = options.pauses && random.chance(5) ? 300 + random.below(3_000) : 0
+        queue.add(.client, at: now + pause + (faultsOn ? 4 + random.below(24) : 10))
         for node in nodes.indices where nodes[node].up && nodes[node].stalledUntil <= now {
             guard let core = nodes[node].core else { continue }
             if core.isPrimary { askPrimary(node) } else if random.chance(150) { askReplica(node) }

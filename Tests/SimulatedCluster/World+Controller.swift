@@ -30,7 +30,8 @@ extension World {
         return store.suspected.contains(configuration.epoch) || primary.map { now - $0.at > 2_500 } ?? true
     }
 
-    /// A new copy becomes a learner, and one that was emptied is no longer named.
+    /// A new copy becomes a learner, and one that was emptied is no longer named; a member only where a clean one reigns,
+    /// so that nobody is chosen without it whom it could have told of more.
     private func namesCopies(_ state: RegisterState) -> Bool {
         let configuration = state.configuration
         let live = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report.replica)
@@ -38,14 +39,20 @@ extension World {
             !live.contains { Self.node(of: $0) == Self.node(of: replica) && $0 > replica }
         }
         let unnamed = newest.filter { !configuration.named.contains($0) }
-        let emptied = configuration.learners.filter { learner in
-            newest.contains { Self.node(of: $0) == Self.node(of: learner) && $0 > learner }
+        let emptied = (reignsClean(configuration) ? configuration.named : configuration.learners).filter { old in
+            old != configuration.primary
+                && newest.contains { Self.node(of: $0) == Self.node(of: old) && $0 > old }
         }
         guard !unnamed.isEmpty || !emptied.isEmpty else { return false }
-        let learners = configuration.learners.filter { !emptied.contains($0) } + unnamed
-        decide(
-            RegisterTransaction(
-                expected: state.revision, new: configuration.with(learners: learners), joiners: []))
+        let kept = configuration.without(emptied)
+        let new = kept.with(learners: kept.learners + unnamed)
+        decide(RegisterTransaction(expected: state.revision, new: new, joiners: []))
         return true
+    }
+
+    private func reignsClean(_ configuration: ShardConfiguration) -> Bool {
+        guard let report = store.reports[configuration.primary] else { return false }
+        return now - report.at < 2_000 && report.report.isClean
+            && report.report.incarnation == configuration.primaryIncarnation
     }
 }

@@ -9,8 +9,7 @@ extension World {
         figures.faults += 1
         let kinds: [WorldOptions.Fault] = [
             .crash, .crash, .cut, .oneWayCut, .cutFromStore, .stall, .diskLoss, .rolledBackDisk, .rot, .powerCut,
-            .restoredStore,
-            .restoredStore,
+            .restoredStore, .restoredStore, .split,
         ]
         let kind = kinds[random.below(kinds.count)]
         let node = random.below(nodes.count)
@@ -25,6 +24,7 @@ extension World {
         case .stall: nodes[node].stalledUntil = now + random.below(2_500)
         case .powerCut: for node in nodes.indices { crash(node) }
         case .restoredStore: restoreRegister()
+        case .split: split()
         default: damage(node, kind)
         }
     }
@@ -32,6 +32,13 @@ extension World {
     private func cut(_ one: Int, _ other: Int, permille: Int) {
         if random.chance(permille) { cuts.insert(one * 16 + other) }
         if random.chance(permille) { cuts.insert(other * 16 + one) }
+    }
+
+    /// Two halves, one of which has the store.
+    private func split() {
+        let side = nodes.indices.map { _ in random.chance(500) }
+        let ends = nodes.indices.map { ($0, side[$0]) } + [(Self.storeMachine, random.chance(500))]
+        for (one, left) in ends { for (other, right) in ends where left != right { cuts.insert(one * 16 + other) } }
     }
 
     /// The process is gone, and with it some of what was not synced.

@@ -68,6 +68,7 @@ extension World {
     }
 
     func announceRegister() {
+        guard !options.readsWhenAsked else { return }
         for node in nodes.indices { reply(.register(store.state), to: node, nodes[node].life) }
     }
 }

@@ -55,22 +55,56 @@ extension World {
         nodes[node].disk.durable = disk.records.count
         nodes[node].core = ReplicaCore(
             id: disk.replica, incarnation: Incarnation(disk.incarnation),
-            timing: ReplicaTiming(replicas: options.copies),
+            timing: timing,
             memory: memory, scanned: ScannedLog(outline: disk.outline, tail: tail), at: clock(node),
             mutant: options.mutant)
         nodes[node].applied = 0
         nodes[node].stateHash = 0
         note("node \(node) starts as \(disk.incarnation), \(disk.records.count) records, \(tail)")
+        nodes[node].tickAt = nil
         step(node, .register(state))
-        queue.add(.tick(node, life: nodes[node].life), at: now + 1)
+        planTick(node)
+        queue.add(.duty(node, life: nodes[node].life), at: now + 1)
         report(node)
     }
 
+    private var timing: ReplicaTiming {
+        var timing = ReplicaTiming(replicas: options.copies)
+        if options.pauses { timing.idleAfter = 400 }
+        return timing
+    }
+
+    private func planTick(_ node: Int) {
+        guard let core = nodes[node].core else { return }
+        var due = now + 20 + random.below(5)
+        if options.wakesWhenAsked {
+            guard let asked = core.nextTick else { return }
+            due = max(now, asked.milliseconds - nodes[node].clockStart) + 1 + random.below(4)
+        }
+        guard nodes[node].tickAt.map({ due < $0 }) ?? true else { return }
+        nodes[node].tickAt = due
+        queue.add(.tick(node, life: nodes[node].life), at: due)
+    }
+
     func tick(_ node: Int, _ life: Int) {
-        guard isAlive(node, life), !isStalled(node, .tick(node, life: life)) else { return }
+        guard isAlive(node, life), nodes[node].tickAt == now else { return }
+        nodes[node].tickAt = max(now, nodes[node].stalledUntil + 1)
+        guard !isStalled(node, .tick(node, life: life)) else { return }
+        nodes[node].tickAt = nil
+        if options.wakesWhenAsked {
+            // What it asked for may be over; then it is as if it had not been woken.
+            guard let asked = nodes[node].core?.nextTick else { return }
+            guard asked <= clock(node) else { return planTick(node) }
+        }
         step(node, .tick)
-        queue.add(.tick(node, life: life), at: now + 20 + random.below(5))
-        if random.chance(60) { request(.read, from: node) }
+        planTick(node)
+    }
+
+    /// What a node does beside its cores.
+    func duty(_ node: Int, _ life: Int) {
+        guard isAlive(node, life), !isStalled(node, .duty(node, life: life)) else { return }
+        queue.add(.duty(node, life: life), at: now + 20 + random.below(5))
+        if !options.readsWhenAsked, random.chance(60) { request(.read, from: node) }
         if random.chance(120) { report(node) }
     }
 
@@ -127,6 +161,7 @@ extension World {
             guard nodes[node].core != nil else { return }
         }
         mix(UInt64(node) << 32 ^ UInt64(effects.count))
+        if options.wakesWhenAsked { planTick(node) }
         check(node, epochBefore: before)
     }
 

@@ -6,6 +6,7 @@ import Replication
 package final class World {
     enum Happening {
         case tick(Int, life: Int)
+        case duty(Int, life: Int)
         case deliver(ReplicaMessage, [UInt64], from: ReplicaID, to: ReplicaID)
         case synced(Int, life: Int, LogPoint)
         case boot(Int, life: Int)
@@ -105,6 +106,7 @@ package final class World {
     func handle(_ happening: Happening) {
         switch happening {
         case .tick(let node, let life): tick(node, life)
+        case .duty(let node, let life): duty(node, life)
         case .deliver(let message, let values, let sender, let receiver):
             deliver(message, values, from: sender, to: receiver)
         case .synced(let node, let life, let point): synced(node, life, point)
@@ -127,7 +129,7 @@ package final class World {
     func note(_ text: @autoclosure () -> String) {
         guard keepsTrail else { return }
         trail.append("\(now) \(text())")
-        if trail.count > 4_000 { trail.removeFirst(2_000) }
+        if trail.count > 400_000 { trail.removeFirst(200_000) }
     }
 
     func fail(_ text: String) { checker.fail("t=\(now) \(text)") }

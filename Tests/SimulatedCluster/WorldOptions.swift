@@ -4,7 +4,7 @@ package import Replication
 package struct WorldOptions: Hashable, Sendable {
     package enum Fault: String, CaseIterable, Sendable {
         case loss, duplication, delay, crash, crashInside, cut, oneWayCut, cutFromStore, stall, unknownOutcome
-        case wrongSuspicion, slowSync, tornTail, diskLoss, rolledBackDisk, rot, powerCut, restoredStore
+        case wrongSuspicion, slowSync, tornTail, diskLoss, rolledBackDisk, rot, powerCut, restoredStore, split
     }
 
     package var copies = 3
@@ -15,19 +15,34 @@ package struct WorldOptions: Hashable, Sendable {
     package var faultsEnd = 12_000
     package var end = 22_000
 
+    /// A core is woken only when it asks to be, and every 20 ms where this is false.
+    package var wakesWhenAsked = true
+    /// A node reads the register only when its core asks for that; else it hears of every change, and reads now and
+    /// then.
+    package var readsWhenAsked = false
+    /// Clients are silent for seconds, and a shard counts as idle soon.
+    package var pauses = false
+
     package init() {}
 
     /// Each seed draws its own: swarm testing reaches what a world with everything on does not.
     package init(seed: UInt64, mutant: Mutant? = nil) {
         var random = SeededRandom(seed: seed ^ 0x5EED)
         self.mutant = mutant
-        let kinds = [(3, 2), (3, 2), (3, 2), (3, 2), (3, 2), (3, 2), (5, 3), (5, 2), (1, 1)]
+        let kinds = [(3, 2), (3, 2), (3, 2), (3, 2), (3, 2), (5, 3), (5, 2), (5, 2), (1, 1)]
         (copies, minISR) = kinds[random.below(kinds.count)]
         for fault in Fault.allCases where random.chance(550) { faults.insert(fault) }
+        wakesWhenAsked = random.chance(700)
+        readsWhenAsked = random.chance(300)
+        pauses = random.chance(400)
     }
 
     package var description: String {
         let names = Fault.allCases.filter(faults.contains).map(\.rawValue).joined(separator: " ")
-        return "copies=\(copies) minISR=\(minISR) mutant=\(mutant?.rawValue ?? "none") faults: \(names)"
+        let habits = [
+            wakesWhenAsked ? "wakesWhenAsked " : "", readsWhenAsked ? "readsWhenAsked " : "", pauses ? "pauses " : "",
+        ]
+        return
+            "copies=\(copies) minISR=\(minISR) mutant=\(mutant?.rawValue ?? "none") \(habits.joined())faults: \(names)"
     }
 }
