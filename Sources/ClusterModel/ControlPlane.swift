@@ -117,13 +117,15 @@ package struct LeaseID: Hashable, Sendable {
     package init(_ value: Int64) { self.value = value }
 }
 
-/// Writes that happen together or not at all, each only where the register is still at the revision named.
+/// Writes that happen together or not at all, and only where every register named is still at the revision named.
 package struct RegisterTransaction: Sendable {
     package enum Change: Sendable {
         case put(RegisterValue, expecting: Revision)
         case delete(RegisterKey, expecting: Revision)
+        /// Not written, but the transaction happens only where it is at that revision.
+        case unchanged(RegisterKey, expecting: Revision)
     }
-    /// What one transaction may change; etcd takes 128 operations, one of which is the store's own.
+    /// What one transaction may change or compare; etcd takes 128 operations, one of which is the store's own.
     package static let changesMax = 127
     package var changes: [Change]
     /// What is put goes when this lease ends; without one it stays, also where it was under a lease before.

@@ -82,6 +82,7 @@ package final class EtcdControlPlane: ControlPlane {
                 request.success.append(EtcdOperation(requestPut: put))
             case .delete:
                 request.success.append(EtcdOperation(requestDeleteRange: .init(key: key)))
+            case .unchanged: break
             }
         }
         request.success.append(EtcdOperation(requestPut: .init(key: stored(Self.changedPath), value: Data())))
@@ -99,19 +100,24 @@ package final class EtcdControlPlane: ControlPlane {
         return found.map { $0.responseRange?.kvs?.first }
     }
 
-    /// Whether all that the transaction writes is there, written at one revision.
+    /// Whether all that the transaction writes is there, written at one revision. What it only compares may have moved
+    /// since; a transaction that writes nothing leaves no trace, and so counts as not done.
     private static func isDone(_ transaction: RegisterTransaction, _ found: [EtcdKeyValue?]) -> Bool {
         var revisions: Set<Int64> = []
+        var writes = false
         for (change, register) in zip(transaction.changes, found) {
             switch change {
             case .put(let value, _):
                 guard let register, register.value == Data(RegisterCodec.encode(value)) else { return false }
                 revisions.insert(register.modRevision.value)
+                writes = true
             case .delete:
                 guard register == nil else { return false }
+                writes = true
+            case .unchanged: break
             }
         }
-        return revisions.count <= 1
+        return writes && revisions.count <= 1
     }
 
     private func moved(

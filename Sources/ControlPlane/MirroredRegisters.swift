@@ -75,6 +75,7 @@ struct MirroredRegisters: Sendable {
                 lead(value.key.path, .register(Register(value: value, revision: committed)), committed)
             case .delete(let key, _):
                 lead(key.path, nil, committed)
+            case .unchanged: break
             }
         }
     }

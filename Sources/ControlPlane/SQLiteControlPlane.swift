@@ -97,6 +97,7 @@ package final class SQLiteControlPlane: ControlPlane {
                     ])
             case .delete(let key, _):
                 try database.execute(sql: "DELETE FROM register WHERE path = ?", arguments: [key.path])
+            case .unchanged: break
             }
         }
         try forgetOldDeletions(database)

@@ -38,11 +38,11 @@ extension ControlPlaneError {
 }
 
 extension RegisterTransaction.Change {
-    /// The register that changes, and the revision it must be at.
+    /// The register that changes or must not have, and the revision it must be at.
     var target: (key: RegisterKey, expecting: Revision) {
         switch self {
         case .put(let value, let expecting): (value.key, expecting)
-        case .delete(let key, let expecting): (key, expecting)
+        case .delete(let key, let expecting), .unchanged(let key, let expecting): (key, expecting)
         }
     }
 }
@@ -50,8 +50,8 @@ extension RegisterTransaction.Change {
 extension RegisterTransaction {
     /// What the port asks of a transaction; a breach is a programming error.
     func checkBounds() {
-        precondition(changes.count <= Self.changesMax, "a transaction changes at most \(Self.changesMax) registers")
+        precondition(changes.count <= Self.changesMax, "a transaction names at most \(Self.changesMax) registers")
         precondition(
-            Set(changes.map(\.target.key)).count == changes.count, "a transaction changes a register at most once")
+            Set(changes.map(\.target.key)).count == changes.count, "a transaction names a register at most once")
     }
 }

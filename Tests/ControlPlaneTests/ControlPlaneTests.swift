@@ -52,6 +52,53 @@ import Testing
         }
     }
 
+    @Test(arguments: StoreKind.allCases) func whatMustNotHaveChangedIsComparedAndNotWritten(
+        _ kind: StoreKind
+    ) async throws {
+        try await kind.with { store in
+            let (written, compared, missing) = try (Samples.tenant(1), Samples.tenant(2), Samples.tenant(3))
+            var at = try await store.put(written)
+            let known = try await store.put(compared)
+            func commit(_ compared: Revision, _ missing: Revision) async throws -> TransactionOutcome {
+                try await store.commit(
+                    RegisterTransaction([
+                        .put(written, expecting: at), .unchanged(Samples.tenant(2).key, expecting: compared),
+                        .unchanged(Samples.tenant(3).key, expecting: missing),
+                    ]))
+            }
+            let made = try await commit(known, .absent)
+            guard case .committed(let revision) = made else { return #expect(Bool(false), "\(made)") }
+            #expect(try await store.read(written.key)?.revision == revision)
+            #expect(try await store.read(compared.key) == Register(value: compared, revision: known))
+            #expect(try await store.read(missing.key) == nil)
+            at = revision
+            let moved = try await store.put(compared, expecting: known)
+            #expect(try await commit(known, .absent) == .conflict(compared.key))
+            #expect(try await commit(moved, moved) == .conflict(missing.key))
+            let gone = try await store.delete(compared.key, expecting: moved)
+            #expect(try await commit(moved, .absent) == .conflict(compared.key))
+            #expect(try await store.read(written.key)?.revision == at)
+            guard case .committed(let last) = try await commit(.absent, .absent) else {
+                return #expect(Bool(false), "absent registers are as they were")
+            }
+            #expect(last > gone)
+            try await store.put(missing)
+            #expect(try await commit(.absent, .absent) == .conflict(written.key))
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases) func comparisonsAloneCommitAndConflict(_ kind: StoreKind) async throws {
+        try await kind.with { store in
+            let revision = try await store.put(Samples.tenant(1))
+            let key = try Samples.tenant(1).key
+            let same = try await store.commit(RegisterTransaction([.unchanged(key, expecting: revision)]))
+            guard case .committed = same else { return #expect(Bool(false), "\(same)") }
+            #expect(
+                try await store.commit(RegisterTransaction([.unchanged(key, expecting: .absent)])) == .conflict(key))
+            #expect(try await store.read(key)?.revision == revision)
+        }
+    }
+
     @Test(arguments: StoreKind.allCases) func onlyOneOfManyWritersAtARevisionWins(_ kind: StoreKind) async throws {
         try await kind.with { store in
             let value = try Samples.tenant(1)

@@ -162,6 +162,23 @@ import Testing
         }
     }
 
+    /// It leaves nothing behind from which it could be known to have been made.
+    @Test func aComparisonWhoseAnswerIsLostIsNotTakenForMade() async throws {
+        try await withTwoWires { store, proxy in
+            let value = try Samples.tenant(2)
+            let revision = try await store.put(value)
+            proxy.mode = .swallowAnswers
+            let wrong = RegisterTransaction([.unchanged(value.key, expecting: .absent)])
+            #expect(try await store.commit(wrong) == .conflict(value.key))
+            let write = RegisterTransaction([
+                .unchanged(value.key, expecting: revision), .put(try Samples.tenant(3), expecting: .absent),
+            ])
+            guard case .committed = try await store.commit(write) else {
+                return #expect(Bool(false), "the comparison holds")
+            }
+        }
+    }
+
     @Test func aTransactionThatNeverLeftIsKnownNotToHaveHappened() async throws {
         let dead = Self.deadPort
         let store = try EtcdControlPlane(StoreKind.configuration(of: ["http://127.0.0.1:\(dead)"]))

@@ -67,6 +67,7 @@ package final class MemoryControlPlane: ControlPlane {
                 case .delete(let key, _):
                     state.registers[key.path] = nil
                     state.move(key.path, under: nil)
+                case .unchanged: break
                 }
             }
             return .success(.committed(Revision(state.revision)))
@@ -124,7 +125,7 @@ package final class MemoryControlPlane: ControlPlane {
     private static func expectation(of change: RegisterTransaction.Change) -> (RegisterKey, Revision) {
         switch change {
         case .put(let value, let expecting): (value.key, expecting)
-        case .delete(let key, let expecting): (key, expecting)
+        case .delete(let key, let expecting), .unchanged(let key, let expecting): (key, expecting)
         }
     }
 }
