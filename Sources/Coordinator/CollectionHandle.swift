@@ -23,6 +23,7 @@ struct CallScope: Sendable {
         return CallScope(deadline: deadline - max(.zero, min(reserve, rest / 4)), request: request)
     }
 
+    /// At the node that the shard has here: as a map has it, that of its first copy; as it was placed, its primary's.
     func call(_ shard: CollectionMap.Shard) -> ShardCall {
         ShardCall(shard: shard.id, node: shard.node, roots: shard.roots, deadline: deadline, request: request)
     }
@@ -43,10 +44,10 @@ struct CollectionHandle: Sendable {
     /// The subtree root that a new face belongs below: the anchor of the same number is the nearest to it.
     func home(of vector: RotatedVector) -> LeafID { LeafID(UInt32(secrets.anchors.home(of: vector))) }
 
-    func descriptor(of shard: CollectionMap.Shard) -> ShardDescriptor {
+    func descriptor(of shard: CollectionMap.Shard, _ replica: ReplicaID) -> ShardDescriptor {
         ShardDescriptor(
-            tenant: collection.tenant, collection: collection.uid, shard: shard.id,
-            replica: ReplicaID(shard.id.bits), dimension: collection.dimension, modelVersion: collection.modelVersion,
+            tenant: collection.tenant, collection: collection.uid, shard: shard.id, replica: replica,
+            dimension: collection.dimension, modelVersion: collection.modelVersion,
             idKey: secrets.idKey, roots: shard.roots)
     }
 }

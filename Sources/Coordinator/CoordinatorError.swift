@@ -12,6 +12,8 @@ package enum CoordinatorError: Error, Hashable, Sendable {
     case shardCount(asked: Int, max: Int)
     /// No node is there that a new collection's shards could be made on.
     case noNodes
+    /// Fewer nodes answer than a new shard has copies, each of which needs a node of its own.
+    case tooFewNodes(copies: Int, nodes: Int)
     case faceNotFound(FaceID)
     /// An image that must hold a face holds none.
     case noFaces
@@ -93,6 +95,18 @@ extension ShardError {
         case .stopped: "stopped"
         case .deadlineExceeded: "deadline"
         case .unreachable: "unreachable"
+        }
+    }
+}
+
+extension LedgerError {
+    /// What is wrong with the ledger, as the end of a sentence about it.
+    package var sentence: String {
+        switch self {
+        case .refusing(let reason): reason
+        case .damaged(let reason): "it is damaged: \(reason)"
+        case .stopped(let reason): "it has stopped: \(reason)"
+        case .unreachable(let reason): "its node cannot be reached: \(reason)"
         }
     }
 }

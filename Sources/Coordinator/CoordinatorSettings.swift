@@ -12,16 +12,35 @@ package struct CoordinatorSettings: Sendable {
     package var placement: Placement
     /// Shards of a collection whose maker names no number, 1...`Limits.shardsPerCollectionMax`.
     package var shardsPerCollection: Int
+    /// Of shards that are made from now on.
+    package var replication: ReplicationSettings
     /// Nil while the control plane is followed closely; else how far behind this process may be, for people.
     package var controlPlaneStaleness: @Sendable () -> String?
 
     package init(
         placement: Placement = .embedded, shardsPerCollection: Int = 1,
+        replication: ReplicationSettings = .single,
         controlPlaneStaleness: @escaping @Sendable () -> String? = { nil }
     ) {
         precondition((1...Limits.shardsPerCollectionMax).contains(shardsPerCollection), "checked at the start")
         self.placement = placement
         self.shardsPerCollection = shardsPerCollection
+        self.replication = replication
         self.controlPlaneStaleness = controlPlaneStaleness
+    }
+}
+
+/// How many copies a shard is made with, and how many of them must have a record before it is acknowledged.
+package struct ReplicationSettings: Hashable, Sendable {
+    package var copies: Int
+    package var minInSync: Int
+
+    /// One copy, on the one node there is.
+    package static let single = ReplicationSettings(copies: 1, minInSync: 1)
+
+    package init(copies: Int, minInSync: Int) {
+        precondition(copies >= 1 && (1...copies).contains(minInSync), "checked at the start")
+        self.copies = copies
+        self.minInSync = minInSync
     }
 }

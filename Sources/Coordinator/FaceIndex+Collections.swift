@@ -37,16 +37,22 @@ extension FaceIndex {
         let places = try await places(for: shards)
         let map = CollectionMap(
             collection: collection.uid, version: 1, made: false,
-            shards: places.enumerated().map { number, node in
+            shards: places.enumerated().map { number, nodes in
                 .init(
-                    id: ShardID(.random(using: &generator).stamped(version: 4)), node: node,
+                    id: ShardID(.random(using: &generator).stamped(version: 4)), node: nodes[0],
                     roots: [LeafID(UInt32(number))])
             })
-        let outcome = try await commit([
-            .put(.collection(collection), expecting: .absent), .put(.map(map), expecting: .absent),
-        ])
+        // As many shards' registers as there is room for; while the map is not made, the others' are added.
+        let first = zip(map.shards, places).prefix(Self.shardsPerTransaction(copies: settings.replication.copies))
+            .flatMap { shard, nodes in
+                NewCopies(of: shard.id, on: nodes, minInSync: settings.replication.minInSync, using: &generator).changes
+            }
+        let outcome = try await commit(
+            [.put(.collection(collection), expecting: .absent), .put(.map(map), expecting: .absent)] + first)
         guard case .committed(let revision) = outcome else { throw .collectionExists(name) }
-        try await finishCreation(of: collection, map, revision, context.scope)
+        try await finishCreation(
+            of: collection, map, revision, at: Dictionary(uniqueKeysWithValues: zip(map.shards.map(\.id), places)),
+            context.scope)
         return CollectionDescription(collection, faceCount: 0)
     }
 

@@ -50,7 +50,9 @@ extension FaceIndex {
     ) async throws(CoordinatorError) -> DeletionAnswer {
         let handle = try await handle(name, tenant: context.tenant, context.scope)
         let token = token(context, ordinal: 0)
-        // Beside the gathering, which a newer map begins again: what was deleted before stays deleted.
+        // Beside the gathering, which a newer map begins again: what was deleted before stays deleted. A shard that is
+        // asked again because nobody knows whether it deleted names what it deleted before as not found, and so may
+        // this answer: the faces are gone either way.
         let deletions = FoundFaces()
         let gathering = await gather(ShardAnswers<DeleteOutcome>(), from: handle, context.scope) {
             (_, call) async throws(ShardError) in

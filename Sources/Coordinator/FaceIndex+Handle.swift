@@ -39,24 +39,43 @@ extension FaceIndex {
             secrets: try secrets(of: collection, anchorCount: anchors))
     }
 
-    /// Makes the files of every shard, then says so in the map.
+    /// Makes the files of every copy of every shard, then says so in the map. `places`: the nodes of shards whose
+    /// registers are not written yet.
     func makeShards(
-        of handle: CollectionHandle, _ scope: CallScope
+        of handle: CollectionHandle, _ scope: CallScope, at places: [ShardID: [NodeID]] = [:]
     ) async throws(CoordinatorError) -> CollectionHandle {
-        _ = try await complete(ShardAnswers<Void>(), from: handle, scope) {
-            (shard, call) async throws(ShardError) in
-            try await self.shards.open(handle.descriptor(of: shard), .making, call)
+        let complete = try await completeRegisters(of: handle, at: places)
+        let homes = try await homes(of: complete.map)
+        // Not asked again: a copy that cannot be made now is no reason to keep the client waiting.
+        _ = try await self.complete(ShardAnswers<Void>(), from: complete, scope, againMax: 0) {
+            (shard, _) async throws(ShardError) in
+            try await self.openCopies(of: shard, in: complete, .making, scope)
         }
+        return try await sayMade(complete, homes, scope)
+    }
+
+    private func sayMade(
+        _ handle: CollectionHandle, _ homes: [ShardHome], _ scope: CallScope
+    ) async throws(CoordinatorError) -> CollectionHandle {
         var made = handle
-        made.map.made = true
-        let outcome = try await commit([.put(.map(made.map), expecting: handle.mapRevision)])
-        if case .conflict = outcome, try await readFresh(.map(handle.map.collection)) == nil {
-            // Deleted meanwhile, perhaps before the files were made.
-            _ = await drop(handle.map, scope)
-            throw .collectionNotFound(handle.collection.name)
+        for _ in 0..<Self.racesMax {
+            made.map.made = true
+            let outcome = try await commit([.put(.map(made.map), expecting: made.mapRevision)])
+            if case .committed(let revision) = outcome {
+                made.mapRevision = revision
+                return made
+            }
+            guard let register = try await readFresh(.map(made.map.collection)), case .map(let map) = register.value
+            else {
+                // Deleted meanwhile, perhaps before the files were made.
+                _ = await drop(homes, of: handle.map, scope)
+                throw .collectionNotFound(handle.collection.name)
+            }
+            made = try self.handle(handle.collection, map, revision: register.revision)
+            // By another coordinator.
+            if map.made { return made }
         }
-        // Made by this coordinator or, the only other change there is, by another.
-        return made
+        throw Self.contested(handle.map)
     }
 
     private func secrets(

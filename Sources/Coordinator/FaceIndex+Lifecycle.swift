@@ -10,43 +10,88 @@ extension FaceIndex {
     /// Time that a deletion, which has already happened for clients, waits for the nodes.
     private static var dropLimit: Duration { .seconds(5) }
 
-    /// A node for each shard of a new collection.
-    func places(for count: Int) async throws(CoordinatorError) -> [NodeID] {
+    /// Nodes for the copies of each of so many new shards, the primary-to-be first.
+    func places(for count: Int) async throws(CoordinatorError) -> [[NodeID]] {
         switch settings.placement {
         case .embedded:
-            return [NodeID](repeating: .embedded, count: count)
+            return [[NodeID]](repeating: [.embedded], count: count)
         case .registeredNodes:
             let registers = try await list(.nodes).compactMap { register -> NodeRegister? in
                 if case .node(let node) = register.value { node } else { nil }
             }
-            let maps = try await list(.maps).compactMap { register -> CollectionMap? in
-                if case .map(let map) = register.value { map } else { nil }
-            }
+            let load = try await load()
             let answers = await statistics(ofNodes: registers.map(\.node), deadline: .now + Self.nodeProbe)
             let living = registers.filter { if case .success? = answers[$0.node] { true } else { false } }
-            guard let places = ShardPlacement.nodes(for: count, among: living, maps: maps) else { throw .noNodes }
-            return places
+            let copies = settings.replication.copies
+            guard !living.isEmpty else { throw .noNodes }
+            guard living.count >= copies else { throw .tooFewNodes(copies: copies, nodes: living.count) }
+            var placement = ShardPlacement(among: living, copies: load.copies, firsts: load.firsts)
+            return placement.places(for: count, copies: copies)
         }
+    }
+
+    /// How many copies of all shards each node has, and of how many it is the primary.
+    private func load() async throws(CoordinatorError) -> (copies: [NodeID: Int], firsts: [NodeID: Int]) {
+        var (copies, firsts): ([NodeID: Int], [NodeID: Int]) = ([:], [:])
+        var nodes: [ReplicaID: NodeID] = [:]
+        for register in try await list(.allReplicas) {
+            guard case .replica(let replica) = register.value else { continue }
+            nodes[replica.replica] = replica.node
+            copies[replica.node, default: 0] += 1
+        }
+        var registered: Set<ShardID> = []
+        for register in try await list(.shards) {
+            guard case .shard(let shard) = register.value else { continue }
+            registered.insert(shard.shard)
+            if let node = nodes[shard.primary] { firsts[node, default: 0] += 1 }
+        }
+        for register in try await list(.maps) {
+            guard case .map(let map) = register.value else { continue }
+            for shard in map.shards where !registered.contains(shard.id) {
+                copies[shard.node, default: 0] += 1
+                firsts[shard.node, default: 0] += 1
+            }
+        }
+        return (copies, firsts)
     }
 
     /// Makes the shards of a collection just registered, or takes the registers back. Somebody else may have finished
     /// it meanwhile, and even enrolled into it: then it stays.
     func finishCreation(
-        of collection: CollectionRegister, _ map: CollectionMap, _ revision: Revision, _ scope: CallScope
+        of collection: CollectionRegister, _ map: CollectionMap, _ revision: Revision, at places: [ShardID: [NodeID]],
+        _ scope: CallScope
     ) async throws(CoordinatorError) {
         do throws(CoordinatorError) {
             // From what was just written: a mirror may not show it yet.
-            _ = try await makeShards(of: handle(collection, map, revision: revision), scope)
+            _ = try await makeShards(of: handle(collection, map, revision: revision), scope, at: places)
         } catch {
-            // The put changes nothing: it makes the deletion depend on the map being as it was.
+            if try await withdraw(collection, revision, scope) { throw error }
+        }
+    }
+
+    /// False when the collection is made after all. The put changes nothing: it makes the deletion depend on the map
+    /// being as it was read, since whoever adds registers of shards puts it too.
+    private func withdraw(
+        _ collection: CollectionRegister, _ revision: Revision, _ scope: CallScope
+    ) async throws(CoordinatorError) -> Bool {
+        for _ in 0..<Self.racesMax {
+            guard let register = try await readFresh(.map(collection.uid)), case .map(let map) = register.value
+            else { return true }
+            if map.made { return false }
             let outcome = try await commit([
                 .delete(.collection(collection.tenant, collection.name), expecting: revision),
-                .put(.map(map), expecting: revision),
+                .put(.map(map), expecting: register.revision),
             ])
-            guard case .committed(let withdrawn) = outcome else { return }
-            _ = try await finishDeletion(map, revision: withdrawn, scope)
-            throw error
+            switch outcome {
+            case .committed(let withdrawn):
+                _ = try await finishDeletion(map, revision: withdrawn, scope)
+                return true
+            case .conflict(.map): continue
+            // Deleted meanwhile.
+            case .conflict, .leaseEnded: return true
+            }
         }
+        return true
     }
 
     /// Removes the collection and all its faces. For clients it is gone when its register is, which is first. Files on
@@ -83,23 +128,31 @@ extension FaceIndex {
         return left
     }
 
-    /// True when the shards are gone everywhere and the map with them; a map that changed meanwhile stays.
+    /// True when the shards are gone everywhere, and their registers and the map with them; a map that changed
+    /// meanwhile stays.
     private func finishDeletion(
         _ map: CollectionMap, revision: Revision, _ scope: CallScope
     ) async throws(CoordinatorError) -> Bool {
         cache.forget(map.collection)
         directories.forget(map.collection)
-        guard await drop(map, scope) else { return false }
-        let outcome = try await commit([.delete(.map(map.collection), expecting: revision)])
-        if case .committed = outcome { return true }
+        // More than once only where copies choose another primary while they are removed.
+        for _ in 0..<Self.racesMax {
+            guard await drop(try await registers(of: map).map(\.home), of: map, scope) else { return false }
+            // Read behind the removal: nobody changes the register of a shard that has no copy.
+            let registers = try await registers(of: map)
+            if try await removeRegisters(of: registers, map, revision: revision) { return true }
+            guard try await readFresh(.map(map.collection))?.revision == revision else { return false }
+        }
         return false
     }
 
-    /// Removes the files of every shard; false when a node did not do so.
-    func drop(_ map: CollectionMap, _ scope: CallScope) async -> Bool {
+    /// Removes the files of every copy; false when a node did not do so.
+    func drop(_ homes: [ShardHome], of map: CollectionMap, _ scope: CallScope) async -> Bool {
         let scope = scope.within(Self.dropLimit)
         let left = await withTaskGroup(of: MissingShard?.self) { group in
-            for shard in map.shards { group.addTask { await self.drop(shard, scope) } }
+            for home in homes {
+                for node in home.nodes { group.addTask { await self.drop(home.shard, on: node, scope) } }
+            }
             return await group.reduce(into: [MissingShard]()) { if let missing = $1 { $0.append(missing) } }
         }
         for missing in left {
@@ -113,13 +166,15 @@ extension FaceIndex {
         return left.isEmpty
     }
 
-    /// Nil when the shard is gone from its node.
-    private func drop(_ shard: CollectionMap.Shard, _ scope: CallScope) async -> MissingShard? {
+    /// Nil when the shard is gone from the node.
+    private func drop(_ shard: CollectionMap.Shard, on node: NodeID, _ scope: CallScope) async -> MissingShard? {
+        var there = shard
+        there.node = node
         do throws(ShardError) {
-            try await shards.drop(scope.call(shard))
+            try await shards.drop(scope.call(there))
             return nil
         } catch {
-            return MissingShard(shard: shard.id, node: shard.node, reason: error)
+            return MissingShard(shard: shard.id, node: node, reason: error)
         }
     }
 

@@ -29,6 +29,7 @@ extension FaceIndex {
             BatchMerge(plan), from: handle,
             context.scope.reserving(.milliseconds(Limits.resultEntryMilliseconds)),
             choosing: { map in map.shards.filter { plan.asks($0) } },
+            againMax: context.allowsPartial ? AskingAgain.mostForPart : AskingAgain.most,
             ask: { (shard, call) async throws(ShardError) in
                 try await self.answers(of: shard, to: plan.searches(of: shard), call, directory, handle)
             })
@@ -64,8 +65,7 @@ extension FaceIndex {
             ? zip(answers, searches).lazy.compactMap { $0.implausibility(as: $1) }.first
             : "\(answers.count) answers to \(searches.count) searches"
         if let fault {
-            throw .unreachable(
-                shard.id, node: shard.node, reason: "its answer makes no sense: \(fault)", outcomeUnknown: false)
+            throw .damaged(shard.id, reason: "its answer makes no sense: \(fault)")
         }
         if let directory, zip(answers, searches).contains(where: { directory.isOutgrown(by: $0, to: $1, of: shard.id) })
         {

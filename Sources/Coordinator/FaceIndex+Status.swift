@@ -1,99 +1,6 @@
-package import AuditLedger
-package import ClusterModel
-package import FaceModel
-
-/// The whole service on one screen.
-package struct ServiceStatus: Sendable {
-    package struct NodeStatus: Sendable {
-        package var node: NodeID
-        /// Missing for the only node of an embedded server.
-        package var register: NodeRegister?
-        package var statistics: Result<NodeStatistics, NodeError>
-
-        package var isSilent: Bool {
-            if case .failure = statistics { true } else { false }
-        }
-    }
-    package struct ShardStatus: Sendable {
-        package var shard: ShardID
-        package var node: NodeID
-        package var statistics: Result<ShardStatistics, ShardError>
-    }
-    package struct CollectionStatus: Sendable {
-        package var tenant: TenantID
-        package var name: CollectionName
-        /// In the order of the map; empty where there is no map that can be used.
-        package var shards: [ShardStatus]
-        /// Missing while every shard answers; else what is wrong.
-        package var unavailable: String?
-
-        /// Where only shards of nodes that do not answer are missing: how many. The nodes' own lines say why.
-        func missing(on silent: Set<NodeID>) -> String? {
-            let missing = shards.filter { if case .failure = $0.statistics { true } else { false } }
-            guard !missing.isEmpty, missing.allSatisfy({ silent.contains($0.node) }) else { return nil }
-            return "\(missing.count) of \(shards.count) shards are on nodes that do not answer"
-        }
-
-        /// Of the shards that answered.
-        package var statistics: [ShardStatistics] {
-            shards.compactMap { shard in
-                if case .success(let statistics) = shard.statistics { statistics } else { nil }
-            }
-        }
-    }
-    package var nodes: [NodeStatus]
-    package var collections: [CollectionStatus]
-    package var ledger: LedgerStatus
-    /// Missing while the control plane answers; else why it does not.
-    package var controlPlane: String?
-    /// Missing while the control plane is followed closely; else how far behind this process may be.
-    package var controlPlaneStaleness: String?
-    package var model: FaceModelDescription
-
-    /// What keeps the service from doing all it should; empty when ready.
-    package var problems: [String] {
-        var problems: [String] = []
-        if let controlPlane { problems.append("control plane: \(controlPlane)") }
-        if let controlPlaneStaleness { problems.append("control plane: \(controlPlaneStaleness)") }
-        if let refusing = ledger.refusing { problems.append("ledger: \(refusing); searches are refused") }
-        for node in nodes {
-            if case .failure(let error) = node.statistics { problems.append("node \(node.node): \(error.reason)") }
-        }
-        let silent = Set(nodes.filter(\.isSilent).map(\.node))
-        for collection in collections {
-            if let reason = collection.unavailable {
-                problems.append("collection \(collection.name): \(collection.missing(on: silent) ?? reason)")
-            }
-            for shard in collection.statistics {
-                if let reason = shard.writesRefused {
-                    problems.append("collection \(collection.name): writes are refused: \(reason)")
-                }
-            }
-        }
-        return problems
-    }
-
-    /// The same for strangers: by kind and number, without a name.
-    package var anonymousProblems: [String] {
-        let unavailable = collections.count { $0.unavailable != nil }
-        let refusing = collections.count { collection in collection.statistics.contains { $0.writesRefused != nil } }
-        let silent = nodes.count(where: \.isSilent)
-        return [
-            controlPlane == nil ? nil : "the control plane does not answer",
-            controlPlaneStaleness == nil ? nil : "the control plane is not followed closely",
-            ledger.refusing == nil ? nil : "the ledger takes no entries; searches are refused",
-            silent == 0 ? nil : "\(silent) of \(nodes.count) nodes do not answer",
-            unavailable == 0 ? nil : "\(unavailable) of \(collections.count) collections are not whole",
-            refusing == 0 ? nil : "\(refusing) of \(collections.count) collections refuse writes",
-        ].compactMap { $0 }
-    }
-
-    /// Searches can be answered, by the shards that are there.
-    package var ready: Bool { controlPlane == nil && ledger.refusing == nil }
-
-    /// Searches can be answered by every shard of every collection. One that only refuses writes does not count.
-    package var complete: Bool { ready && collections.allSatisfy { $0.unavailable == nil } }
-}
+import AuditLedger
+import ClusterModel
+import FaceModel
 
 extension FaceIndex {
     /// Asks everything in parallel; a node or shard that does not answer within about a second is shown as such.
@@ -119,16 +26,23 @@ extension FaceIndex {
         var nodes: [NodeRegister] = []
         var collections: [CollectionRegister] = []
         var maps: [CollectionUID: (map: CollectionMap, revision: Revision)] = [:]
+        var copies: [ShardID: ShardCopies] = [:]
     }
 
     private func registersForStatus() async throws(CoordinatorError) -> RegistersForStatus {
         var found = RegistersForStatus()
-        for family in [RegisterFamily.nodes, .allCollections, .maps] {
+        var replicas: [ReplicaID: ReplicaRegister] = [:]
+        // Copies before their shards' registers, which name them.
+        for family in [RegisterFamily.nodes, .allCollections, .maps, .allReplicas, .shards] {
             for register in try await list(family) {
                 switch register.value {
                 case .node(let node): found.nodes.append(node)
                 case .collection(let collection): found.collections.append(collection)
                 case .map(let map): found.maps[map.collection] = (map, register.revision)
+                case .replica(let replica): replicas[replica.replica] = replica
+                case .shard(let shard):
+                    found.copies[shard.shard] = ShardCopies(
+                        register: shard, replicas: shard.named.compactMap { replicas[$0] })
                 default: continue
                 }
             }
@@ -167,9 +81,8 @@ extension FaceIndex {
             var found: [(Int, ServiceStatus.CollectionStatus)] = []
             for (position, collection) in registers.collections.enumerated() {
                 if position >= Limits.backgroundAsksMax, let next = await group.next() { found.append(next) }
-                let map = registers.maps[collection.uid]
                 group.addTask {
-                    (position, await self.status(of: collection, map, silent: silent, scope))
+                    (position, await self.status(of: collection, registers, silent: silent, scope))
                 }
             }
             for await next in group { found.append(next) }
@@ -178,11 +91,11 @@ extension FaceIndex {
     }
 
     private func status(
-        of collection: CollectionRegister, _ map: (map: CollectionMap, revision: Revision)?,
-        silent: [NodeID: String], _ scope: CallScope
+        of collection: CollectionRegister, _ registers: RegistersForStatus, silent: [NodeID: String],
+        _ scope: CallScope
     ) async -> ServiceStatus.CollectionStatus {
         var status = ServiceStatus.CollectionStatus(tenant: collection.tenant, name: collection.name, shards: [])
-        guard let map else {
+        guard let map = registers.maps[collection.uid] else {
             status.unavailable = "it has no map"
             return status
         }
@@ -193,6 +106,9 @@ extension FaceIndex {
         do throws(CoordinatorError) {
             let handle = try handle(collection, map.map, revision: map.revision)
             status.shards = await shardStatus(of: handle, silent: silent, scope)
+            for index in status.shards.indices {
+                status.shards[index].copies = registers.copies[status.shards[index].shard].map { .init($0) }
+            }
             status.unavailable = Self.unavailability(of: status.shards)
         } catch {
             status.unavailable = "\(error)"
@@ -205,7 +121,7 @@ extension FaceIndex {
     ) async -> [ServiceStatus.ShardStatus] {
         let gathering = await gather(
             StatisticsByShard(), from: handle, scope,
-            choosing: { map in map.shards.filter { silent[$0.node] == nil } }, quiet: true
+            choosing: { map in map.shards.filter { silent[$0.node] == nil } }, againMax: 0, quiet: true
         ) { (_, call) async throws(ShardError) in try await self.shards.statistics(call) }
         let reasons = Dictionary(gathering.missing.map { ($0.shard, $0.reason) }) { first, _ in first }
         return gathering.map.shards.map { shard in
@@ -237,16 +153,4 @@ extension FaceIndex {
 private struct StatisticsByShard: ShardGathering {
     var answers: [ShardID: ShardStatistics] = [:]
     mutating func add(_ answer: ShardStatistics, from shard: CollectionMap.Shard) { answers[shard.id] = answer }
-}
-
-extension LedgerError {
-    /// What is wrong with the ledger, as the end of a sentence about it.
-    package var sentence: String {
-        switch self {
-        case .refusing(let reason): reason
-        case .damaged(let reason): "it is damaged: \(reason)"
-        case .stopped(let reason): "it has stopped: \(reason)"
-        case .unreachable(let reason): "its node cannot be reached: \(reason)"
-        }
-    }
 }

@@ -18,6 +18,7 @@ package final class FaceIndex: Sendable {
     let now: @Sendable () -> Timestamp
     let cache = CollectionCache()
     let directories = BucketDirectories()
+    let starts = NodeStarts()
     let log = Logger(label: "facet.coordinator")
     let measures = CoordinatorMetrics()
 
@@ -37,31 +38,11 @@ package final class FaceIndex: Sendable {
 
     package var model: FaceModelDescription { extractor.model }
 
-    /// Opens every shard of every collection and finishes deletions that were cut short. A shard that cannot be opened
-    /// within `limit` is logged and leaves only its collection unavailable; it is opened when it is next asked.
+    /// Opens every copy of every collection's shards and finishes creations and deletions that were cut short. What
+    /// cannot be opened within `limit` is logged and leaves only its collection unavailable; it is opened when it is
+    /// next asked, or by `openCopies`.
     package func start(within limit: Duration = .seconds(600)) async throws(CoordinatorError) {
-        let scope = ownScope(limit)
-        var names: [(CollectionName, TenantID)] = []
-        for register in try await list(.allCollections) {
-            guard case .collection(let collection) = register.value else { continue }
-            names.append((collection.name, collection.tenant))
-        }
-        await forEach(names, atOnce: Limits.backgroundAsksMax) { name, tenant in
-            do throws(CoordinatorError) {
-                let handle = try await self.handle(name, tenant: tenant, scope)
-                _ = try await self.complete(ShardAnswers<Void>(), from: handle, scope) {
-                    (shard, call) async throws(ShardError) in
-                    try await self.shards.open(handle.descriptor(of: shard), .existing, call)
-                }
-            } catch {
-                self.log.error(
-                    "a collection is unavailable",
-                    metadata: [
-                        "tenant": "\(tenant)", "collection": "\(name)", "error": "\(error)",
-                        "request": "\(scope.request)",
-                    ])
-            }
-        }
+        try await openCopies(within: limit)
         try await finishDeletions()
     }
 

@@ -126,7 +126,7 @@ extension CoordinatorError {
         case .keyUnusable: "key-unusable"
         case .ledger: "ledger"
         case .incomplete, .incompleteWrite: "shards-missing"
-        case .noNodes: "no-nodes"
+        case .noNodes, .tooFewNodes: "no-nodes"
         case .controlPlane: "control-plane"
         }
     }

@@ -1,25 +1,50 @@
 import ClusterModel
 import FaceModel
 
-/// Which nodes get the shards of a new collection: spread over zones, then the node with the fewest shards, then the
-/// smaller name. The same nodes and maps give the same places.
-enum ShardPlacement {
-    /// One node for each shard, in the order of the shards; nil when there is no node. `maps`: all of the cluster.
-    static func nodes(for count: Int, among nodes: [NodeRegister], maps: [CollectionMap]) -> [NodeID]? {
-        guard !nodes.isEmpty else { return nil }
-        var load: [NodeID: Int] = [:]
-        for shard in maps.flatMap(\.shards) { load[shard.node, default: 0] += 1 }
-        var zoneLoad: [String: Int] = [:]
-        let ordered = nodes.sorted { $0.node.text < $1.node.text }
-        return (0..<count).compactMap { _ in
-            let best = ordered.min { a, b in
-                let (zoneA, zoneB) = (zoneLoad[a.zone, default: 0], zoneLoad[b.zone, default: 0])
-                return zoneA != zoneB ? zoneA < zoneB : load[a.node, default: 0] < load[b.node, default: 0]
-            }
-            guard let best else { return nil }
-            zoneLoad[best.zone, default: 0] += 1
-            load[best.node, default: 0] += 1
-            return best.node
+/// Which nodes get the copies of new shards: of one shard each another node, and another zone where there are enough;
+/// then spread over zones, then the node with the fewest copies, then the smaller name. The same nodes and loads give
+/// the same places.
+struct ShardPlacement {
+    private let nodes: [NodeRegister]
+    /// Copies on each node, and how many of them are the first of their shard.
+    private var copies: [NodeID: Int]
+    private var firsts: [NodeID: Int]
+    /// Copies of the new shards in each zone.
+    private var zones: [String: Int] = [:]
+
+    /// `copies` and `firsts`: of all shards there are.
+    init(among nodes: [NodeRegister], copies: [NodeID: Int], firsts: [NodeID: Int]) {
+        self.nodes = nodes.sorted { $0.node.text < $1.node.text }
+        self.copies = copies
+        self.firsts = firsts
+    }
+
+    /// Nodes for the copies of each of `count` shards, the primary-to-be first. There must be as many nodes as copies.
+    mutating func places(for count: Int, copies: Int) -> [[NodeID]] {
+        precondition(nodes.count >= copies, "each copy has a node of its own")
+        return (0..<count).map { _ in place(copies) }
+    }
+
+    private mutating func place(_ count: Int) -> [NodeID] {
+        var chosen: [NodeRegister] = []
+        while chosen.count < count {
+            let free = nodes.filter { node in !chosen.contains { $0.node == node.node } }
+            let best = free.min { a, b in rank(a, beside: chosen) < rank(b, beside: chosen) }
+            guard let best else { preconditionFailure("each copy has a node of its own") }
+            chosen.append(best)
+            zones[best.zone, default: 0] += 1
+            copies[best.node, default: 0] += 1
         }
+        let first = chosen.indices.min { firsts[chosen[$0].node, default: 0] < firsts[chosen[$1].node, default: 0] }
+        if let first { chosen.swapAt(0, first) }
+        firsts[chosen[0].node, default: 0] += 1
+        return chosen.map(\.node)
+    }
+
+    /// The smaller, the better.
+    private func rank(_ node: NodeRegister, beside chosen: [NodeRegister]) -> (Int, Int, Int) {
+        (
+            chosen.count { $0.zone == node.zone }, zones[node.zone, default: 0], copies[node.node, default: 0]
+        )
     }
 }

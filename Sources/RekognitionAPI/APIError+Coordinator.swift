@@ -20,6 +20,11 @@ extension APIError {
             self.init(
                 .throughput,
                 "Provisioned Rate exceeded. No shard node answers, so no shard can be made; try again later.")
+        case .tooFewNodes(let copies, let nodes):
+            self.init(
+                .throughput,
+                "Provisioned Rate exceeded. A shard has \(copies) copies, each on a node of its own, and \(nodes) nodes "
+                    + "answer, so no shard can be made; try again later.")
         case .faceNotFound(let face):
             self.init(.invalidParameter, "Request has invalid parameters. FaceId: \(face) is not in the collection.")
         case .noFaces:

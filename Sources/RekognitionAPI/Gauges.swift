@@ -15,6 +15,10 @@ enum Gauges {
             ("facet_collections", status.collections.count),
             ("facet_collections_unavailable", status.collections.count { $0.unavailable != nil }),
             ("facet_shards_refusing_writes", shards.count { $0.writesRefused != nil }),
+            (
+                "facet_shards_degraded",
+                status.collections.flatMap(\.shards).count { $0.copies?.isDegraded ?? false }
+            ),
             ("facet_faces", shards.reduce(0) { $0 + $1.faces }),
             ("facet_faces_buffered", shards.reduce(0) { $0 + $1.bufferedFaces }),
             ("facet_segments", shards.reduce(0) { $0 + $1.segments }),

@@ -63,6 +63,7 @@ extension Shapes {
 
     private static func shard(_ shard: ServiceStatus.ShardStatus) -> JSONValue {
         var object: Object = ["Shard": .text(shard.shard.description), "Node": .text(shard.node.text)]
+        if let copies = shard.copies { object.merge(Self.copies(copies)) { _, new in new } }
         switch shard.statistics {
         case .success(let statistics):
             object["Faces"] = .number(statistics.faces)
@@ -76,5 +77,22 @@ extension Shapes {
             object["Unavailable"] = .text(error.sentence)
         }
         return .object(object)
+    }
+
+    /// The shard's registers as they stand.
+    private static func copies(_ copies: ServiceStatus.CopiesStatus) -> Object {
+        [
+            "Generation": .number(Int(copies.generation.value)), "Version": .number(copies.version),
+            "Epoch": .number(copies.epoch.value), "MinInSync": .number(copies.minInSync),
+            "CopiesInSync": .number(copies.inSync),
+            "Copies": .list(
+                copies.copies.map { copy in
+                    var object: Object = [
+                        "Replica": .text(copy.replica.description), "Role": .text(copy.role.rawValue),
+                    ]
+                    object["Node"] = copy.node.map { .text($0.text) }
+                    return .object(object)
+                }),
+        ]
     }
 }

@@ -24,6 +24,14 @@ package struct ClusterConfiguration: Equatable, Sendable {
         package var listen: NodeAddress
         package var zone: String
     }
+    /// Of shards that are made from now on.
+    package struct Replication: Equatable, Sendable {
+        package static let copiesMax = 7
+        /// Each on a node of its own.
+        package var copies: Int
+        /// How many copies must have a record before it is acknowledged, 1...`copies`.
+        package var minInSync: Int
+    }
 
     package var name: String
     /// The key file that opens the registers' sealed keys: for coordinators and facectl, never for nodes.
@@ -35,6 +43,7 @@ package struct ClusterConfiguration: Equatable, Sendable {
     package var etcdCertificate: String?
     /// Shards of a collection that is made without a number.
     package var shardsPerCollection: Int
+    package var replication: Replication
     /// Seconds from a request's arrival to the refusal that says it took too long.
     package var deadlineSeconds: Int
     package var nodes: [Node]
@@ -60,6 +69,8 @@ package struct ClusterConfiguration: Equatable, Sendable {
         var collections = try top.section("collections")
         shardsPerCollection = try collections.integer("shards", in: 1...Limits.shardsPerCollectionMax) ?? 1
         try collections.finish(allowed: ["shards"])
+        var section = try top.section("replication")
+        replication = try Replication(&section)
         var limits = try top.section("limits")
         deadlineSeconds = try limits.integer("deadlineSeconds", in: 1...300) ?? Limits.requestDeadlineSeconds
         try limits.finish(allowed: ["deadlineSeconds"])
@@ -72,7 +83,9 @@ package struct ClusterConfiguration: Equatable, Sendable {
         try requireOneLedger(file)
     }
 
-    private static let keys = ["cluster", "key", "tls", "etcd", "collections", "limits", "nodes", "coordinators"]
+    private static let keys = [
+        "cluster", "key", "tls", "etcd", "collections", "replication", "limits", "nodes", "coordinators",
+    ]
 
     /// The node's entry; the error names those there are.
     package func node(_ name: String, file: String) throws(ConfigurationError) -> Node {
@@ -97,6 +110,14 @@ package struct ClusterConfiguration: Equatable, Sendable {
                 file: file, key: "nodes",
                 problem: "\(count) nodes have 'ledger: true'; exactly one must keep the ledger")
         }
+    }
+}
+
+extension ClusterConfiguration.Replication {
+    fileprivate init(_ section: inout ConfigurationSection) throws(ConfigurationError) {
+        copies = try section.integer("copies", in: 1...Self.copiesMax) ?? 3
+        minInSync = try section.integer("min_in_sync", in: 1...copies) ?? min(2, copies)
+        try section.finish(allowed: ["copies", "min_in_sync"])
     }
 }
 

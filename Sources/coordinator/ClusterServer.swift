@@ -16,6 +16,8 @@ import Telemetry
 struct ClusterServer {
     /// Between two looks for collections whose deletion some node has yet to finish.
     private static let sweepInterval = Duration.seconds(30)
+    /// Between two looks for nodes that have started and whose copies are to be opened.
+    private static let openInterval = Duration.seconds(1)
     /// How long a start waits for nodes to open their shards; what is not open then is opened when it is asked.
     private static let openLimit = Duration.seconds(5)
 
@@ -46,11 +48,20 @@ struct ClusterServer {
             masterKey: masterKey,
             settings: CoordinatorSettings(
                 placement: .registeredNodes, shardsPerCollection: configuration.shardsPerCollection,
+                replication: ReplicationSettings(
+                    copies: configuration.replication.copies, minInSync: configuration.replication.minInSync),
                 controlPlaneStaleness: { registers.mirror.staleness.map { "\($0)" } }),
             now: Timestamp.now)
         try await service.serve(
             index, keys: RegisterKeyDirectory(controlPlane: registers.mirror, masterKey: masterKey),
-            beside: [DeletionSweep(index: index, interval: Self.sweepInterval)])
+            beside: [
+                Repeated(every: Self.sweepInterval, complaint: "deletions cannot be finished now") {
+                    () async throws(CoordinatorError) in try await index.finishDeletions()
+                },
+                Repeated(every: Self.openInterval, complaint: "copies cannot be opened now") {
+                    () async throws(CoordinatorError) in try await index.openCopies(within: Self.openLimit)
+                },
+            ])
         await extractor.stop()
         connections.shut()
         try await registers.stop()
@@ -81,29 +92,34 @@ struct ClusterServer {
     }
 }
 
-/// Finishes, now and then, deletions that a node was not there for.
-struct DeletionSweep: Service {
-    let index: FaceIndex
+/// Work that no client asks for, done again and again while the process answers.
+private struct Repeated: Service {
     let interval: Duration
+    let complaint: Logger.Message
+    let work: @Sendable () async throws(CoordinatorError) -> Void
     private let log = Logger(label: "facet.coordinator")
 
-    init(index: FaceIndex, interval: Duration) {
-        self.index = index
+    init(
+        every interval: Duration, complaint: Logger.Message,
+        work: @escaping @Sendable () async throws(CoordinatorError) -> Void
+    ) {
         self.interval = interval
+        self.complaint = complaint
+        self.work = work
     }
 
     func run() async {
         await cancelWhenGracefulShutdown {
             // A sleep that is cancelled ends the loop: the process stops, and nothing failed.
-            while (try? await Task.sleep(for: interval)) != nil { await sweep() }
+            while (try? await Task.sleep(for: interval)) != nil { await doOnce() }
         }
     }
 
-    private func sweep() async {
+    private func doOnce() async {
         do throws(CoordinatorError) {
-            try await index.finishDeletions()
+            try await work()
         } catch {
-            log.warning("deletions cannot be finished now", metadata: ["reason": "\(error)"])
+            log.warning(complaint, metadata: ["reason": "\(error)"])
         }
     }
 }

@@ -5,8 +5,9 @@ struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Is the service whole? One screen.",
         discussion: """
-            Nodes, collections and shards as one coordinator sees them. LAG counts the log records that a copy has not \
-            applied yet; a shard with one copy has none. Exit code 1 when the service is not ready.
+            Nodes, collections and shards as one coordinator sees them. NODE of a shard is that of its primary copy, SYNC \
+            counts the copies in sync of those there are, EPOCH rises with each change of the primary. Exit code 1 when \
+            the service is not ready.
             """)
     @Flag(help: "Show the screen again every two seconds, until interrupted.")
     var watch = false

@@ -42,8 +42,8 @@ struct StatusScreen {
             return Output.line("\(rows.count) shards; 'facectl status --shards' shows each")
         }
         Output.table(
-            ["SHARD", "COLLECTION", "NODE", "FACES", "MEMORY", "DISK", "LSN", "LAG", "STATE"], rows,
-            rightAligned: [3, 4, 5, 6, 7])
+            ["SHARD", "COLLECTION", "NODE", "FACES", "MEMORY", "DISK", "LSN", "SYNC", "EPOCH", "STATE"], rows,
+            rightAligned: [3, 4, 5, 6, 7, 8])
     }
 
     private static func node(_ node: Document) -> [String] {
@@ -52,7 +52,7 @@ struct StatusScreen {
         let limit = node.integer("CapacityBytes") ?? 0
         let damaged = statistics.integer("DamagedShards") ?? 0
         return [
-            node.text("Node") ?? "-", node.text("Zone") ?? "-", count(statistics, "Shards"), count(statistics, "Faces"),
+            node.text("Node") ?? "-", node.text("Zone") ?? "-", statistics.count("Shards"), statistics.count("Faces"),
             bytes("ResidentBytes"), limit == 0 ? "-" : Output.bytes(limit), bytes("DiskFreeBytes"),
             bytes("DiskTotalBytes"), statistics.integer("UptimeSeconds").map(Output.age) ?? "-",
             node.has("Unavailable") ? "AWAY" : damaged == 0 ? "ok" : "\(damaged) shards damaged",
@@ -63,12 +63,14 @@ struct StatusScreen {
         let shards = collection.documents("Shards")
         func sum(_ name: String) -> Int { shards.reduce(0) { $0 + ($1.integer(name) ?? 0) } }
         let refused = shards.compactMap { $0.text("WritesRefused") }.first.map { "no writes: \($0)" }
+        let behind = shards.count(where: \.isDegraded)
+        let degraded = behind == 0 ? nil : "DEGRADED, \(behind) of \(shards.count) shards lack copies in sync"
         let missing = shards.count { $0.has("Unavailable") }
         let incomplete = missing == 0 ? nil : "INCOMPLETE, \(missing) of \(shards.count) shards missing"
         return [
             collection.text("CollectionId") ?? "-", "\(shards.count)", "\(collection.integer("Faces") ?? 0)",
             "\(sum("Segments"))", "\(sum("BufferedFaces"))", Output.bytes(sum("ResidentBytes")),
-            Output.bytes(sum("DiskBytes")), incomplete ?? collection.text("Unavailable") ?? refused ?? "ok",
+            Output.bytes(sum("DiskBytes")), incomplete ?? collection.text("Unavailable") ?? refused ?? degraded ?? "ok",
         ]
     }
 
@@ -77,13 +79,11 @@ struct StatusScreen {
         let missing = shard.has("Unavailable")
         return [
             String((shard.text("Shard") ?? "-").prefix(8)), collection.text("CollectionId") ?? "-",
-            shard.text("Node") ?? "-", count(shard, "Faces"), bytes("ResidentBytes"), bytes("DiskBytes"),
-            count(shard, "Lsn"), missing ? "-" : "0",
-            missing ? "MISSING" : shard.text("WritesRefused").map { "no writes: \($0)" } ?? "ok",
+            shard.text("Node") ?? "-", shard.count("Faces"), bytes("ResidentBytes"), bytes("DiskBytes"),
+            shard.count("Lsn"), shard.copiesInSync, shard.count("Epoch"),
+            missing
+                ? "MISSING"
+                : shard.text("WritesRefused").map { "no writes: \($0)" } ?? (shard.isDegraded ? "DEGRADED" : "ok"),
         ]
-    }
-
-    private static func count(_ document: Document, _ name: String) -> String {
-        document.integer(name).map { "\($0)" } ?? "-"
     }
 }

@@ -37,9 +37,11 @@ import Testing
     }
 
     /// Four nodes, a collection of `shards` shards, `faces` faces in it.
-    static func cluster(shards: Int = 4, faces: Int = 40) async throws -> Cluster {
+    static func cluster(
+        shards: Int = 4, faces: Int = 40, replication: ReplicationSettings = .single
+    ) async throws -> Cluster {
         let nodes = (0..<4).map { _ in MemoryNode() }
-        let bench = try await ClusterBench(nodes)
+        let bench = try await ClusterBench(nodes, replication: replication)
         let name = try #require(CollectionName("booking"))
         _ = try await bench.index.createCollection(
             name, tags: [:], own: OwnModel(name: "mine", version: "1", dimension: dimension), shards: shards,

@@ -104,7 +104,10 @@ import Testing
             }
             switch error {
             case .incomplete(4, 4 - broken.count, let missing)?, .incompleteWrite(4, 4 - broken.count, let missing)?:
-                #expect(missing.map(\.shard) == broken.map(\.id) && missing.map(\.node) == broken.map(\.node))
+                // Who cannot be reached is named by the error itself.
+                let isAway = if case .unreachable = fault { true } else { false }
+                #expect(missing.map(\.shard) == broken.map(\.id))
+                #expect(missing.map(\.node) == broken.map { isAway ? broken[0].node : $0.node })
                 #expect(missing.allSatisfy { $0.reason == fault })
             default: #expect(Bool(false), "\(String(describing: error))")
             }

@@ -61,6 +61,8 @@ extension ShardFanout.Effect {
     var opening: ShardFanout.Ask? { if case .open(let ask) = self { ask } else { nil } }
     var cancelled: ShardFanout.Ask? { if case .cancel(let ask) = self { ask } else { nil } }
     var outcome: ShardFanout.Outcome? { if case .finish(let outcome) = self { outcome } else { nil } }
+    var located: ShardFanout.Ask? { if case .locate(let ask, _) = self { ask } else { nil } }
+    var earlierAsks: Int? { if case .locate(_, let earlier) = self { earlier } else { nil } }
     var earlierReads: Int? { if case .readMap(let earlier) = self { earlier } else { nil } }
 }
 

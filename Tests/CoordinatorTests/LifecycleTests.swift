@@ -168,7 +168,8 @@ import Testing
             id: ShardID(Bits128(high: 77, low: 77)), node: old.shards[1].node, roots: old.shards[0].roots)
         let handle = try await cluster.index.handle(cluster.name, tenant: .embedded, cluster.bench.context().scope)
         let scope = try cluster.bench.context().scope
-        try await cluster.bench.shards.open(handle.descriptor(of: heir), .making, scope.call(heir))
+        try await cluster.bench.shards.open(
+            handle.descriptor(of: heir, ReplicaID(heir.id.bits)), .making, scope.call(heir))
         let faces = try await cluster.bench.shards.list(after: nil, limit: 1_000, scope.call(old.shards[0])).faces
         var copies: [NewFace] = []
         for face in faces {

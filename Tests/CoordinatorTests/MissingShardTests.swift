@@ -114,7 +114,7 @@ import Testing
         cluster.bench.shards.replace(place.node, by: LyingNode())
         let error = await #expect(throws: CoordinatorError.self) { try await cluster.search() }
         guard case .incomplete(4, 3, let missing)? = error,
-            case .unreachable(_, _, let reason, _)? = missing.first?.reason
+            case .damaged(_, let reason)? = missing.first?.reason
         else { return #expect(Bool(false), "\(String(describing: error))") }
         #expect(reason.contains("makes no sense"))
     }

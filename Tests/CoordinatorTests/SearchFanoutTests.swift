@@ -6,9 +6,9 @@ import Testing
 
 @Suite struct SearchFanoutTests {
     private func started(
-        _ map: CollectionMap, limit: Int = 10
+        _ map: CollectionMap, limit: Int = 10, againMax: Int = AskingAgain.most
     ) -> (fanout: SearchFanout, asks: [SearchFanout.Ask]) {
-        var fanout = SearchFanout(map, into: SearchMerge(limit: limit))
+        var fanout = SearchFanout(map, into: SearchMerge(limit: limit), againMax: againMax)
         let effects = fanout.start()
         return (fanout, effects.compactMap(\.ask))
     }
@@ -63,7 +63,9 @@ import Testing
     @Test func aShardThatCannotBeOpenedIsMissingWithTheReason() {
         var (fanout, asks) = started(Fixture.map(shards: 2))
         _ = fanout.step(.failed(asks[0], .unknownShard(asks[0].shard.id)))
-        #expect(fanout.step(.failed(asks[0], .damaged(asks[0].shard.id, reason: "bad block"))).isEmpty)
+        let damage = fanout.step(.failed(asks[0], .damaged(asks[0].shard.id, reason: "bad block")))
+        #expect(damage.compactMap(\.located) == [asks[0]])
+        #expect(fanout.step(.located(asks[0], ShardHolder(node: Fixture.node(0), isOnlyCopy: true))).isEmpty)
         let end = fanout.step(.answered(asks[1], Fixture.answer([Fixture.candidate(1, 0.5)])))
         guard case .partial(let merge, let missing)? = end.first?.outcome else {
             return #expect(Bool(false), "not partial")
@@ -80,7 +82,8 @@ import Testing
     @Test func withoutAnyAnswerThereIsNothing() {
         var (fanout, asks) = started(Fixture.map(shards: 2))
         _ = fanout.step(.failed(asks[0], .busy(asks[0].shard.id, reason: "full")))
-        let end = fanout.step(.failed(asks[1], .stopped(asks[1].shard.id, reason: "log")))
+        #expect(fanout.step(.failed(asks[1], .stopped(asks[1].shard.id, reason: "log"))).count == 1)
+        let end = fanout.step(.located(asks[1], ShardHolder(node: Fixture.node(1), isOnlyCopy: true)))
         guard case .failed(let missing)? = end.first?.outcome else { return #expect(Bool(false), "not failed") }
         #expect(missing.map(\.shard) == [0, 1].map(Fixture.shardID))
     }
@@ -102,6 +105,114 @@ import Testing
         ] {
             #expect(fanout.step(event).isEmpty)
         }
+    }
+
+    @Test func aShardThatMovedIsAskedWhereItIs() {
+        let errors: [ShardError] = [
+            .notPrimary(Fixture.shardID(0)), .interrupted(Fixture.shardID(0)),
+            .notServing(Fixture.shardID(0), reason: "no quorum"), .stopped(Fixture.shardID(0), reason: "log"),
+            .damaged(Fixture.shardID(0), reason: "block"), .busy(Fixture.shardID(0), reason: "its node is stopping"),
+            .unreachable(Fixture.shardID(0), node: Fixture.node(0), reason: "reset", outcomeUnknown: true),
+            .unreachable(Fixture.shardID(0), node: Fixture.node(0), reason: "refused", outcomeUnknown: false),
+        ]
+        for error in errors {
+            var (fanout, asks) = started(Fixture.map(shards: 1))
+            let locating = fanout.step(.failed(asks[0], error))
+            #expect(locating.compactMap(\.earlierAsks) == [0] && locating.count == 1)
+            // What still comes of the ask that failed counts no more.
+            #expect(fanout.step(.answered(asks[0], Fixture.answer([]))).isEmpty)
+            let again = fanout.step(.located(asks[0], ShardHolder(node: Fixture.node(7), isOnlyCopy: false)))
+            guard let ask = again.first?.ask, again.count == 1 else { return #expect(Bool(false), "not asked") }
+            #expect(ask.shard.node == Fixture.node(7) && ask.shard.id == asks[0].shard.id && ask != asks[0])
+            #expect(fanout.step(.located(asks[0], ShardHolder(node: Fixture.node(8), isOnlyCopy: false))).isEmpty)
+            guard case .complete? = fanout.step(.answered(ask, Fixture.answer([]))).first?.outcome else {
+                return #expect(Bool(false), "not complete")
+            }
+        }
+    }
+
+    @Test func aQueueThatIsFullIsNotAskedAgain() {
+        let errors: [ShardError] = [
+            .busy(Fixture.shardID(0), reason: "full"), .writesRefused(Fixture.shardID(0), reason: "disk"),
+            .wrongDimension(expected: 1, got: 2), .deadlineExceeded(Fixture.shardID(0)),
+        ]
+        for error in errors {
+            var (fanout, asks) = started(Fixture.map(shards: 1))
+            #expect(fanout.step(.failed(asks[0], error)).first?.outcome?.missing.map(\.reason) == [error])
+        }
+    }
+
+    @Test func aShardThatNeverServesEndsAtTheDeadlineWithTheReason() {
+        let reason = ShardError.notServing(Fixture.shardID(0), reason: "1 of 2 copies")
+        for endsWhileAsked in [true, false] {
+            var (fanout, asks) = started(Fixture.map(shards: 1))
+            var ask = asks[0]
+            for earlier in 0..<20 {
+                #expect(fanout.step(.failed(ask, reason)).compactMap(\.earlierAsks) == [earlier])
+                if earlier == 19, !endsWhileAsked { break }
+                let holder = ShardHolder(node: Fixture.node(earlier % 3), isOnlyCopy: false)
+                guard let next = fanout.step(.located(ask, holder)).first?.ask else {
+                    return #expect(Bool(false), "not asked")
+                }
+                ask = next
+            }
+            let end = fanout.step(.deadline)
+            #expect(end.compactMap(\.cancelled).count == (endsWhileAsked ? 1 : 0))
+            #expect(end.last?.outcome?.missing.map(\.reason) == [reason])
+        }
+    }
+
+    @Test func aSilentNodeThatWasOnlyNamedIsSilent() {
+        var (fanout, asks) = started(Fixture.map(shards: 1))
+        _ = fanout.step(.failed(asks[0], .notPrimary(Fixture.shardID(0))))
+        let again = fanout.step(.located(asks[0], ShardHolder(node: Fixture.node(3), isOnlyCopy: false)))
+        #expect(again.count == 1)
+        #expect(
+            fanout.step(.deadline).last?.outcome?.missing == [
+                MissingShard(
+                    shard: Fixture.shardID(0), node: Fixture.node(3), reason: .deadlineExceeded(Fixture.shardID(0)))
+            ])
+    }
+
+    @Test func askingAgainEndsAtItsBound() {
+        var (fanout, asks) = started(Fixture.map(shards: 2), againMax: 3)
+        _ = fanout.step(.answered(asks[1], Fixture.answer([])))
+        var ask = asks[0]
+        for _ in 0..<3 {
+            _ = fanout.step(.failed(ask, .notPrimary(ask.shard.id)))
+            guard let next = fanout.step(.located(ask, ShardHolder(node: ask.shard.node, isOnlyCopy: false))).first?.ask
+            else { return #expect(Bool(false), "not asked") }
+            ask = next
+        }
+        // Nor does it follow the shard any more.
+        #expect(fanout.step(.held([ask.shard.id: Fixture.node(9)])).isEmpty)
+        let end = fanout.step(.failed(ask, .notPrimary(ask.shard.id)))
+        #expect(end.first?.outcome?.missing.map(\.reason) == [.notPrimary(ask.shard.id)])
+    }
+
+    @Test func aSilentNodeIsLeftWhenAnotherCopyIsChosen() {
+        var (fanout, asks) = started(Fixture.map(shards: 3))
+        _ = fanout.step(.answered(asks[2], Fixture.answer([])))
+        _ = fanout.step(.failed(asks[1], .unknownShard(asks[1].shard.id)))
+        #expect(fanout.waitedFor == [asks[0].shard, asks[1].shard])
+        let nodes = [0: 5, 1: 6, 2: 7].reduce(into: [:]) { $0[Fixture.shardID($1.key)] = Fixture.node($1.value) }
+        let effects = fanout.step(.held(nodes))
+        #expect(effects.compactMap(\.cancelled) == [asks[0], asks[1]])
+        let again = effects.compactMap(\.ask)
+        #expect(again.map(\.shard.node) == [5, 6].map(Fixture.node) && effects.count == 4)
+        #expect(fanout.step(.held(nodes)).isEmpty)
+        #expect(fanout.step(.answered(asks[0], Fixture.answer([]))).isEmpty)
+        _ = fanout.step(.answered(again[0], Fixture.answer([])))
+        guard case .complete? = fanout.step(.answered(again[1], Fixture.answer([]))).first?.outcome else {
+            return #expect(Bool(false), "not complete")
+        }
+    }
+
+    @Test func pausesGrowToTheirBound() {
+        let pauses = (0..<12).map { AskingAgain.pause(after: $0) }
+        #expect(pauses.first == .milliseconds(5) && pauses[3] == .milliseconds(40) && pauses.last == .milliseconds(250))
+        #expect(zip(pauses, pauses.dropFirst()).allSatisfy { $0 <= $1 })
+        #expect(AskingAgain.pause(after: .max) == .milliseconds(250))
     }
 
     @Test func aNewerMapBeginsTheSearchAgain() {

@@ -4,8 +4,9 @@ import Testing
 
 @testable import Coordinator
 
-/// A random world around a `SearchFanout`: shards that answer late, twice, wrongly or never, maps that change, a
-/// deadline that may fall at any moment. What came out is compared with what the world knows.
+/// A random world around a `SearchFanout`: shards that answer late, twice, wrongly or never, that change their nodes or
+/// never serve, maps that change, a deadline that may fall at any moment. What came out is compared with what the world
+/// knows.
 @Suite struct SearchFanoutWorldTests {
     @Test(arguments: 0..<40) func anyScheduleEndsOnceAndTellsTheTruth(_ block: Int) throws {
         for seed in block * 250..<(block + 1) * 250 {
@@ -19,6 +20,7 @@ private struct World {
     private enum Pending {
         case ask(SearchFanout.Ask)
         case open(SearchFanout.Ask)
+        case locate(SearchFanout.Ask)
         case readMap
     }
 
@@ -33,6 +35,14 @@ private struct World {
     private var truth = 1
     private let deadlinePercent: Int
     private let faultPercent: Int
+
+    /// Where shards are that have moved; the others are where the maps say.
+    private var moved: [ShardID: NodeID] = [:]
+    private let movePercent: Int
+    private let neverServes: Set<ShardID>
+    private let onlyCopies: Set<ShardID>
+    private let againMax: Int
+    private var effects = 0
 
     private var pending: [Pending] = []
     /// Asks and openings that the machine still waits for, and the map's version they were made at.
@@ -51,7 +61,14 @@ private struct World {
         let roots = Int.random(in: 1...8, using: &random)
         maps = Self.maps(roots: roots, &random)
         faces = Self.faces(roots: roots, &random)
-        fanout = SearchFanout(maps[0], into: SearchMerge(limit: limit))
+        movePercent = [0, 3, 20].randomElement(using: &random) ?? 0
+        let shards = (0..<12).map(Fixture.shardID)
+        neverServes = random.chance(20) ? [shards[Int.random(in: 0..<12, using: &random)]] : []
+        var alone: Set<ShardID> = []
+        for shard in shards where random.chance(30) { alone.insert(shard) }
+        onlyCopies = alone
+        againMax = [0, 2, 30].randomElement(using: &random) ?? 0
+        fanout = SearchFanout(maps[0], into: SearchMerge(limit: limit), againMax: againMax)
     }
 
     mutating func run() throws {
@@ -61,6 +78,9 @@ private struct World {
             steps += 1
             try #require(steps < 20_000, "seed \(seed): no end")
             if random.chance(3), truth < maps.count { truth += 1 }
+            if random.chance(movePercent), let shard = maps[truth - 1].shards.randomElement(using: &random) {
+                moved[shard.id] = Fixture.node(Int.random(in: 20..<23, using: &random))
+            }
             try tell(nextEvent())
         }
         try checkOutcome()
@@ -73,6 +93,7 @@ private struct World {
     private mutating func nextEvent() -> SearchFanout.Event {
         if random.chance(deadlinePercent) { return .deadline }
         if random.chance(10), let old = told.randomElement(using: &random) { return old }
+        if random.chance(5) { return .held(places()) }
         guard !pending.isEmpty else { return .deadline }
         let chosen = pending.remove(at: Int.random(in: 0..<pending.count, using: &random))
         switch chosen {
@@ -80,6 +101,10 @@ private struct World {
         case .open(let ask):
             return random.chance(faultPercent)
                 ? .failed(ask, .damaged(ask.shard.id, reason: "files missing")) : .opened(ask)
+        case .locate(let ask):
+            // Mirrors lag.
+            let node = random.chance(70) ? node(of: ask.shard) : ask.shard.node
+            return .located(ask, ShardHolder(node: node, isOnlyCopy: onlyCopies.contains(ask.shard.id)))
         case .readMap:
             if random.chance(faultPercent / 4) { return .mapUnread }
             // Mirrors lag.
@@ -87,12 +112,22 @@ private struct World {
         }
     }
 
+    private func node(of shard: CollectionMap.Shard) -> NodeID { moved[shard.id] ?? shard.node }
+
+    /// As a mirror shows them, of all shards, whether they are asked or not.
+    private func places() -> [ShardID: NodeID] {
+        maps[truth - 1].shards.reduce(into: [:]) { $0[$1.id] = node(of: $1) }
+    }
+
     private mutating func reply(to ask: SearchFanout.Ask) -> SearchFanout.Event {
         let shard = ask.shard
+        if shard.node != node(of: shard) { return .failed(ask, .notPrimary(shard.id)) }
+        if neverServes.contains(shard.id) { return .failed(ask, .notServing(shard.id, reason: "no majority")) }
         if random.chance(faultPercent) {
             let reasons: [ShardError] = [
                 .unknownShard(shard.id), .unknownShard(shard.id), .wrongOwner(shard.id, owned: []),
                 .busy(shard.id, reason: "queue"), .damaged(shard.id, reason: "block"), .deadlineExceeded(shard.id),
+                .interrupted(shard.id), .stopped(shard.id, reason: "log"),
                 .unreachable(shard.id, node: shard.node, reason: "reset", outcomeUnknown: true),
             ]
             return .failed(ask, reasons.randomElement(using: &random) ?? .unknownShard(shard.id))
@@ -109,29 +144,43 @@ private struct World {
         case .answered(let ask, let answer):
             if let version = awaited.removeValue(forKey: ask) { accepted[version, default: [:]][ask.shard.id] = answer }
         case .failed(let ask, _), .opened(let ask): awaited[ask] = nil
-        case .mapRead, .mapUnread, .deadline: break
+        case .located, .held, .mapRead, .mapUnread, .deadline: break
         }
         try take(fanout.step(event))
     }
 
     private mutating func take(_ effects: [SearchFanout.Effect]) throws {
+        self.effects += effects.count
+        try #require(self.effects <= effectsMax, "seed \(seed): more effects than the bounds allow")
         for effect in effects {
             try #require(outcome == nil, "seed \(seed): an effect behind the finish")
             switch effect {
             case .ask(let ask):
-                try #require(fanout.map.shards.contains(ask.shard), "seed \(seed): asked at another map")
+                try #require(
+                    fanout.map.shards.contains { $0.id == ask.shard.id && $0.roots == ask.shard.roots },
+                    "seed \(seed): asked at another map")
                 try #require(awaited.keys.allSatisfy { $0.shard.id != ask.shard.id }, "seed \(seed): asked twice")
                 awaited[ask] = fanout.map.version
                 pending.append(.ask(ask))
             case .open(let ask):
                 awaited[ask] = fanout.map.version
                 pending.append(.open(ask))
+            case .locate(let ask, let earlier):
+                try #require(awaited[ask] == nil && earlier < againMax, "seed \(seed): asked again without end")
+                pending.append(.locate(ask))
             case .readMap: pending.append(.readMap)
             case .cancel(let ask):
                 try #require(awaited.removeValue(forKey: ask) != nil, "seed \(seed): cancelled what nobody awaits")
             case .finish(let end): outcome = end
             }
         }
+    }
+
+    /// Each ask has an effect that ends it or makes another: an opening, a location, a map, a cancellation.
+    private var effectsMax: Int {
+        let shards = 12 * maps.count
+        let asks = shards * (1 + Limits.openingsPerShardMax) + 12 * againMax + shards * Limits.mapReadsPerRequestMax
+        return 2 * asks + Limits.mapReadsPerRequestMax + 1
     }
 
     private func checkOutcome() throws {
@@ -145,6 +194,13 @@ private struct World {
         case .complete: try #require(missing.isEmpty)
         case .partial: try #require(!missing.isEmpty && !answers.isEmpty)
         case .failed: try #require(answers.isEmpty)
+        }
+        for shard in outcome.missing where neverServes.contains(shard.shard) && movePercent == 0 && faultPercent == 0 {
+            let reasons: [ShardError] = [
+                .notServing(shard.shard, reason: "no majority"), .deadlineExceeded(shard.shard),
+                .wrongOwner(shard.shard, owned: []),
+            ]
+            try #require(reasons.contains(shard.reason), "seed \(seed): \(shard)")
         }
         guard let merge = outcome.gathered else { return }
         // The reference: everything the answered shards of this one map own, sorted, cut.

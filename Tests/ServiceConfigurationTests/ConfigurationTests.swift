@@ -10,6 +10,7 @@ private let whole = """
     tls: {directory: certs}
     etcd: {endpoints: ["https://127.0.0.1:2379"], certificate: etcd-client}
     collections: {shards: 4}
+    replication: {copies: 5, min_in_sync: 3}
     limits: {deadlineSeconds: 5}
     nodes:
       node-1: {address: "127.0.0.1:9101", monitor: "127.0.0.1:9201", zone: a, data: d1, memory: 2 GiB, ledger: true}
@@ -41,6 +42,7 @@ private let whole = """
         #expect(cluster.name == "lab" && cluster.etcdCertificate == "etcd-client" && cluster.shardsPerCollection == 4)
         #expect(cluster.deadlineSeconds == 5 && cluster.service.searchThreads == 3 && cluster.service.mapPlanes)
         #expect(try !EmbeddedConfiguration(yaml: "search: {planes: memory}", file: "f").service.mapPlanes)
+        #expect(cluster.replication == .init(copies: 5, minInSync: 3))
         let node = try cluster.node("node-1", file: "f")
         #expect(node.memoryBytes == 2 << 30 && node.ledger && node.zone == "a" && node.listen == node.address)
         let other = try cluster.node("node-2", file: "f")
@@ -49,11 +51,26 @@ private let whole = """
     }
 
     @Test(arguments: [
+        ("", 3, 2), ("replication: {copies: 1}", 1, 1), ("replication: {copies: 1, min_in_sync: 1}", 1, 1),
+        ("replication: {copies: 2}", 2, 2), ("replication: {min_in_sync: 3}", 3, 3),
+        ("replication: {copies: 7, min_in_sync: 4}", 7, 4),
+    ])
+    func aClusterKeepsThreeCopiesUnlessToldOtherwise(section: String, copies: Int, minInSync: Int) throws {
+        let text = whole.replacingOccurrences(of: "replication: {copies: 5, min_in_sync: 3}", with: section)
+        let cluster = try ClusterConfiguration(yaml: text, file: "f")
+        #expect(cluster.replication == .init(copies: copies, minInSync: minInSync))
+    }
+
+    @Test(arguments: [
         ("cluster: lab", "cluster: Lab!", "cluster", "a-z"),
         ("key: key\n", "", "key", "missing"),
         ("tls: {directory: certs}", "tls: {}", "tls.directory", "missing"),
         (#"["https://127.0.0.1:2379"]"#, "[]", "etcd.endpoints", "list"),
         ("shards: 4", "shards: 0", "collections.shards", "256"),
+        ("copies: 5", "copies: 8", "replication.copies", "1 to 7"),
+        ("min_in_sync: 3", "min_in_sync: 6", "replication.min_in_sync", "1 to 5"),
+        ("min_in_sync: 3", "min_in_sync: 0", "replication.min_in_sync", "1 to 5"),
+        ("min_in_sync: 3", "min_isr: 3", "replication.min_isr", "min_in_sync"),
         ("deadlineSeconds: 5", "deadlineSeconds: 0", "limits.deadlineSeconds", "300"),
         (#"address: "127.0.0.1:9101""#, "address: nowhere", "nodes.node-1.address", "HOST:PORT"),
         (#"address: "127.0.0.1:9101""#, #"address: "127.0.0.1:0""#, "nodes.node-1.address", "65535"),

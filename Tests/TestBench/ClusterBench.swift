@@ -11,11 +11,13 @@ package final class ClusterBench: Sendable {
     package let nodes: [NodeID]
     package let masterKey: MasterKey
     package let index: FaceIndex
+    private let replication: ReplicationSettings
 
     /// Every node has a zone of its own.
     package init(
-        _ services: [any ShardService], shardsPerCollection: Int = 1
+        _ services: [any ShardService], shardsPerCollection: Int = 1, replication: ReplicationSettings = .single
     ) async throws {
+        self.replication = replication
         nodes = try services.indices.map { try Self.node($0) }
         shards = FlakyShards(Dictionary(uniqueKeysWithValues: zip(nodes, services)))
         masterKey = try MasterKey(bytes: Array(0..<32))
@@ -23,15 +25,50 @@ package final class ClusterBench: Sendable {
             controlPlane: controlPlane, shards: shards, ledger: ledger, extractor: FakeExtractor(),
             masterKey: masterKey,
             settings: CoordinatorSettings(
-                placement: .registeredNodes, shardsPerCollection: shardsPerCollection),
+                placement: .registeredNodes, shardsPerCollection: shardsPerCollection, replication: replication),
             now: { Timestamp(milliseconds: 1_000) })
-        for node in nodes {
-            let register = NodeRegister(
-                node: node, address: NodeAddress(host: "localhost", port: 1), zone: node.text, capacityBytes: 1 << 30,
-                started: Timestamp(milliseconds: 0))
-            _ = try await controlPlane.commit(
-                RegisterTransaction([.put(.node(register), expecting: .absent)]))
+        let inMemory = services.compactMap { $0 as? MemoryNode }
+        for (node, service) in zip(nodes, services) {
+            register(node, started: 0)
+            (service as? MemoryNode)?.join(inMemory, as: node, registers: controlPlane)
         }
+    }
+
+    /// As the node does at its start.
+    package func register(_ node: NodeID, started: Int64) {
+        controlPlane.overwrite(
+            .node(
+                NodeRegister(
+                    node: node, address: NodeAddress(host: "localhost", port: 1), zone: node.text,
+                    capacityBytes: 1 << 30, started: Timestamp(milliseconds: started))))
+    }
+
+    /// The shard's copies as the registers have them: its register, and the node of each copy.
+    package func copies(of shard: ShardID) -> (register: ShardRegister, nodes: [ReplicaID: NodeID])? {
+        guard case .shard(let register)? = controlPlane.committed(.shard(shard))?.value else { return nil }
+        var nodes: [ReplicaID: NodeID] = [:]
+        for found in controlPlane.committed(.replicas(shard)) {
+            if case .replica(let replica) = found.value { nodes[replica.replica] = replica.node }
+        }
+        return (register, nodes)
+    }
+
+    package func primary(of shard: ShardID) -> NodeID? {
+        copies(of: shard).flatMap { $0.nodes[$0.register.primary] }
+    }
+
+    /// Makes the copy on this node the primary, or any other than the present one; as the nodes' own elections do.
+    package func elect(_ shard: ShardID, on node: NodeID? = nil) {
+        guard let (found, nodes) = copies(of: shard) else { return }
+        var register = found
+        let heir = register.inSync.first { heir in
+            heir != register.primary && (node.map { nodes[heir] == $0 } ?? true)
+        }
+        guard let heir else { return }
+        register.primary = heir
+        register.epoch = register.epoch.next
+        register.primaryIncarnation = Incarnation(1)
+        controlPlane.overwrite(.shard(register))
     }
 
     /// Another coordinator of the same cluster.
@@ -40,7 +77,7 @@ package final class ClusterBench: Sendable {
             controlPlane: controlPlane, shards: shards, ledger: ledger, extractor: FakeExtractor(),
             masterKey: masterKey,
             settings: CoordinatorSettings(
-                placement: .registeredNodes, controlPlaneStaleness: { staleness }),
+                placement: .registeredNodes, replication: replication, controlPlaneStaleness: { staleness }),
             now: { Timestamp(milliseconds: 1_000) })
     }
 

@@ -36,6 +36,29 @@ package final class MemoryControlPlane: ControlPlane {
         }
     }
 
+    /// What is committed, whatever reads show.
+    package func committed(_ key: RegisterKey) -> Register? { state.withLock { $0.registers[key.path] } }
+    package func committed(_ family: RegisterFamily) -> [Register] {
+        state.withLock { state in
+            state.registers.filter { $0.key.hasPrefix(family.prefix) }.sorted { $0.key < $1.key }.map(\.value)
+        }
+    }
+
+    /// What another process commits, also while this one cannot reach the store.
+    package func overwrite(_ value: RegisterValue) {
+        state.withLock { state in
+            state.revision += 1
+            state.registers[value.key.path] = Register(value: value, revision: Revision(state.revision))
+        }
+    }
+
+    package func remove(_ key: RegisterKey) {
+        state.withLock { state in
+            state.revision += 1
+            state.registers[key.path] = nil
+        }
+    }
+
     package func read(_ key: RegisterKey) async throws(ControlPlaneError) -> Register? {
         try shown()[key.path]
     }

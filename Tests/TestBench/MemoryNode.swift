@@ -6,7 +6,8 @@ import Synchronization
 import VectorSearch
 
 /// A node in memory that keeps the port's contract word for word, and forgets what is open when it restarts. Its
-/// "disk" outlives `restart`.
+/// "disk" outlives `restart`. As a member of a cluster it answers only for shards whose registers name its copy as the
+/// primary, and what it writes is on the other copies before it answers.
 package final class MemoryNode: ShardService {
     private struct Shard {
         var descriptor: ShardDescriptor
@@ -17,12 +18,20 @@ package final class MemoryNode: ShardService {
         var tree: BucketTree
         /// Log position of the last split.
         var lastSplit: UInt64 = 0
+        /// Writes so far, by which copies tell which of them is older.
+        var writes = 0
 
         func leaf(of vector: RotatedVector) -> LeafID { tree.leaf(of: vector, below: tree.roots[0]) }
     }
     private struct State {
         var disk: [ShardID: Shard] = [:]
         var open: Set<ShardID> = []
+        var membership: Membership?
+    }
+    private struct Membership {
+        var node: NodeID
+        var peers: [MemoryNode]
+        var registers: MemoryControlPlane
     }
     private let state = Mutex(State())
 
@@ -30,7 +39,14 @@ package final class MemoryNode: ShardService {
 
     package func restart() { state.withLock { $0.open = [] } }
     /// Loses the files of every shard, as a disk that was swapped.
-    package func loseFiles() { state.withLock { $0 = State() } }
+    package func loseFiles() { state.withLock { $0 = State(membership: $0.membership) } }
+    /// From now on it is one of these nodes.
+    package func join(_ peers: [MemoryNode], as node: NodeID, registers: MemoryControlPlane) {
+        state.withLock { state in
+            state.membership = Membership(node: node, peers: peers.filter { $0 !== self }, registers: registers)
+        }
+    }
+    package var openShards: Set<ShardID> { state.withLock { $0.open } }
     package var shardsOnDisk: Set<ShardID> { state.withLock { Set($0.disk.keys) } }
 
     /// Splits buckets until none has more than `most` faces, or cannot be divided.
@@ -58,6 +74,7 @@ package final class MemoryNode: ShardService {
     }
 
     package func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {
+        try requireHome(of: descriptor)
         let opened: Result<Void, ShardError> = state.withLock { state in
             if state.disk[descriptor.shard] == nil {
                 guard mode == .making else { return .failure(.damaged(descriptor.shard, reason: "files missing")) }
@@ -89,6 +106,7 @@ package final class MemoryNode: ShardService {
                 return id
             }
             shard.lsn += 1
+            shard.writes += 1
             return EnrolOutcome(faces: ids, lsn: LogIndex(shard.lsn))
         }
     }
@@ -106,6 +124,7 @@ package final class MemoryNode: ShardService {
                     outcome.notFound.append(id)
                 }
             }
+            shard.writes += 1
             return outcome
         }
     }
@@ -192,7 +211,8 @@ package final class MemoryNode: ShardService {
     private func with<Answer: Sendable>(
         _ call: ShardCall, _ body: (inout Shard) -> Answer
     ) throws(ShardError) -> Answer {
-        let answer: Result<Answer, ShardError> = state.withLock { state in
+        try requirePrimary(of: call.shard)
+        let answered: Result<(Answer, Shard, [MemoryNode]), ShardError> = state.withLock { state in
             guard state.open.contains(call.shard), var shard = state.disk[call.shard] else {
                 return .failure(.unknownShard(call.shard))
             }
@@ -201,8 +221,45 @@ package final class MemoryNode: ShardService {
             }
             let answer = body(&shard)
             state.disk[call.shard] = shard
-            return .success(answer)
+            return .success((answer, shard, state.membership?.peers ?? []))
         }
-        return try answer.get()
+        let (answer, shard, peers) = try answered.get()
+        for peer in peers { peer.take(shard) }
+        return answer
+    }
+
+    /// What the primary has, unless this copy has it already.
+    private func take(_ shard: Shard) {
+        state.withLock { state in
+            let id = shard.descriptor.shard
+            guard let own = state.disk[id], own.writes < shard.writes else { return }
+            var copy = shard
+            copy.descriptor = own.descriptor
+            state.disk[id] = copy
+        }
+    }
+
+    /// A shard without registers has the one copy that is asked.
+    private func requirePrimary(of shard: ShardID) throws(ShardError) {
+        guard let membership = state.withLock({ $0.membership }),
+            case .shard(let register)? = membership.registers.committed(.shard(shard))?.value
+        else { return }
+        guard node(of: register.primary, shard, membership) == membership.node else { throw .notPrimary(shard) }
+    }
+
+    private func requireHome(of descriptor: ShardDescriptor) throws(ShardError) {
+        guard let membership = state.withLock({ $0.membership }),
+            membership.registers.committed(.shard(descriptor.shard)) != nil
+        else { return }
+        guard node(of: descriptor.replica, descriptor.shard, membership) == membership.node else {
+            throw .damaged(descriptor.shard, reason: "the copy of another node")
+        }
+    }
+
+    private func node(of replica: ReplicaID, _ shard: ShardID, _ membership: Membership) -> NodeID? {
+        guard case .replica(let register)? = membership.registers.committed(.replica(shard, replica))?.value else {
+            return nil
+        }
+        return register.node
     }
 }

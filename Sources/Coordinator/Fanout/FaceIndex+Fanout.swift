@@ -32,23 +32,24 @@ struct ShardAnswers<Answer: Sendable>: ShardGathering {
 }
 
 extension FaceIndex {
-    /// Asks the shards of the collection in parallel, opening those that a node has not opened yet, and following the
-    /// map where it changes. Ends at the scope's deadline. Every shard that gave no answer is counted and logged here,
-    /// once, unless `quiet`: what is asked every second says so on its own screen.
+    /// Asks the shards of the collection in parallel, each at the node of its primary; opens those that a node has not
+    /// opened yet, asks again where another copy may answer (at most `againMax` times), and follows the map where it
+    /// changes. Ends at the scope's deadline. Every shard that gave no answer is counted and logged here, once, unless
+    /// `quiet`: what is asked every second says so on its own screen.
     func gather<Gathered: ShardGathering>(
         _ empty: Gathered, from handle: CollectionHandle, _ scope: CallScope,
-        choosing: @escaping @Sendable (CollectionMap) -> [CollectionMap.Shard] = { $0.shards }, quiet: Bool = false,
+        choosing: @escaping @Sendable (CollectionMap) -> [CollectionMap.Shard] = { $0.shards },
+        againMax: Int = AskingAgain.most, quiet: Bool = false,
         ask: @escaping @Sendable (CollectionMap.Shard, ShardCall) async throws(ShardError) -> Gathered.Answer
     ) async -> Gathering<Gathered> {
         let driver = FanoutDriver<Gathered>(
-            deadline: scope.deadline,
+            deadline: scope.deadline, looks: settings.placement == .registeredNodes && againMax > 0,
             ask: { (shard) async throws(ShardError) in try await ask(shard, scope.call(shard)) },
-            open: { (shard) async throws(ShardError) in
-                try await self.shards.open(handle.descriptor(of: shard), .existing, scope.call(shard))
-            },
+            open: { (shard) async throws(ShardError) in try await self.openHolder(of: shard, in: handle, scope) },
+            locate: { await self.holder(of: $0) },
             readMap: { await self.newestMap(of: handle, scope) })
         let (outcome, map, asked) = await driver.run(
-            ShardFanout(handle.map, into: empty, choosing: choosing))
+            ShardFanout(await placed(handle.map), into: empty, choosing: choosing, againMax: againMax))
         let gathering = Gathering(outcome: outcome, map: map, asked: asked)
         for missing in gathering.missing where !quiet { report(missing, handle, scope) }
         return gathering
@@ -56,10 +57,10 @@ extension FaceIndex {
 
     /// The same where nothing less than every shard asked will do.
     func complete<Gathered: ShardGathering>(
-        _ empty: Gathered, from handle: CollectionHandle, _ scope: CallScope,
+        _ empty: Gathered, from handle: CollectionHandle, _ scope: CallScope, againMax: Int = AskingAgain.most,
         ask: @escaping @Sendable (CollectionMap.Shard, ShardCall) async throws(ShardError) -> Gathered.Answer
     ) async throws(CoordinatorError) -> Gathered {
-        let gathering = await gather(empty, from: handle, scope, ask: ask)
+        let gathering = await gather(empty, from: handle, scope, againMax: againMax, ask: ask)
         if case .complete(let gathered) = gathering.outcome { return gathered }
         throw await incomplete(gathering, handle)
     }
@@ -90,7 +91,7 @@ extension FaceIndex {
     private func newestMap(of handle: CollectionHandle, _ scope: CallScope) async -> CollectionMap? {
         do throws(CoordinatorError) {
             guard case .map(let map)? = try await readFresh(.map(handle.collection.uid))?.value else { return nil }
-            return map.anchorCount == handle.secrets.anchors.count ? map : nil
+            return map.anchorCount == handle.secrets.anchors.count ? await placed(map) : nil
         } catch {
             log.warning(
                 "a collection's map cannot be read again",

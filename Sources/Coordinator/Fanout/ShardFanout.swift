@@ -1,5 +1,5 @@
-package import ClusterModel
-package import FaceModel
+import ClusterModel
+import FaceModel
 
 /// What the answers of a collection's shards add up to.
 protocol ShardGathering: Sendable {
@@ -13,31 +13,18 @@ extension ShardGathering {
     var isEnough: Bool { false }
 }
 
-/// A shard that gave no answer, where it is, and why.
-package struct MissingShard: Hashable, Sendable, CustomStringConvertible {
-    package var shard: ShardID
-    package var node: NodeID
-    package var reason: ShardError
-    package init(shard: ShardID, node: NodeID, reason: ShardError) {
-        self.shard = shard
-        self.node = node
-        self.reason = reason
-    }
-    package var description: String { "shard \(shard) on node \(node): \(reason.sentence)" }
-}
-
 /// Asks shards of one collection the same question and gathers their answers.
 ///
 /// A pure machine: its driver does what the effects say and brings back what came of it. Invariants:
 /// - Every answer that is gathered was asked for at `map`. A newer map begins the gathering again.
 /// - A question is known by its `Ask`; what comes for one that is no longer open is ignored, however late it comes.
+/// - A shard is waited for at one node at a time: before it is asked at another, the ask that is open is cancelled.
 /// - `finish` comes once, as the last effect, and every shard asked at `map` is then gathered or named as missing.
-/// - The number of effects is bounded by `Limits`, whatever the shards say.
-///
-/// `Ask.attempt` rises within one fan-out: a second ask of a shard that is still being waited for (a hedge) would be
-/// another attempt of the same shard.
+/// - The number of effects is bounded by `Limits` and `againMax`, whatever the shards and the registers say.
 struct ShardFanout<Gathered: ShardGathering>: Sendable {
+    /// `attempt` rises within one fan-out.
     struct Ask: Hashable, Sendable {
+        /// With the node that is asked.
         var shard: CollectionMap.Shard
         var attempt: Int
     }
@@ -47,6 +34,10 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
         case opened(Ask)
         /// Of an ask or of an opening.
         case failed(Ask, ShardError)
+        case located(Ask, ShardHolder)
+        /// Where shards are now, of those that are being asked.
+        case held([ShardID: NodeID])
+        /// As `map`.
         case mapRead(CollectionMap)
         /// The map cannot be read, or is gone.
         case mapUnread
@@ -57,6 +48,9 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
         case ask(Ask)
         /// Open the shard, which exists, on its node.
         case open(Ask)
+        /// Say where the shard of this ask, which has failed, is after a pause. `earlier`: how often it was asked again
+        /// before; the more, the longer is the pause.
+        case locate(Ask, earlier: Int)
         /// `earlier`: how many reads gave no newer map; the more, the longer is the pause before the next.
         case readMap(earlier: Int)
         case cancel(Ask)
@@ -73,6 +67,8 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
     private enum Progress {
         case asked(Ask)
         case opening(Ask)
+        /// It is asked again when it is known where.
+        case locating(Ask, ShardError)
         /// The shard owns something else than the map says; it is asked again when the map has been read.
         case disagrees(ShardError)
         case answered
@@ -81,29 +77,48 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
 
     private let empty: Gathered
     private let choosing: @Sendable (CollectionMap) -> [CollectionMap.Shard]
+    private let againMax: Int
+    /// The nodes are those that the shards are asked at first.
     private(set) var map: CollectionMap
     private var gathered: Gathered
+    /// Those that are asked, each with the node it is asked at now.
     private var shards: [CollectionMap.Shard] = []
     private var progress: [ShardID: Progress] = [:]
     private var openings: [ShardID: Int] = [:]
+    private var asksAgain: [ShardID: Int] = [:]
+    /// Why a shard was last asked again.
+    private var troubles: [ShardID: ShardError] = [:]
     private var attempts = 0
     private var mapReads = 0
     private var readingMap = false
     private var finished = false
 
-    /// `choosing` says which shards of a map are asked: by default all.
+    /// `choosing` says which shards of a map are asked: by default all. `againMax`: how often one of them is asked
+    /// again because another copy may answer.
     init(
         _ map: CollectionMap, into empty: Gathered,
-        choosing: @escaping @Sendable (CollectionMap) -> [CollectionMap.Shard] = { $0.shards }
+        choosing: @escaping @Sendable (CollectionMap) -> [CollectionMap.Shard] = { $0.shards },
+        againMax: Int = AskingAgain.most
     ) {
         self.map = map
         self.empty = empty
         self.choosing = choosing
+        self.againMax = againMax
         gathered = empty
     }
 
     /// How many shards are asked at the present map.
     var askedCount: Int { shards.count }
+
+    /// The shards that an answer is waited for from, each with the node that was asked.
+    var waitedFor: [CollectionMap.Shard] {
+        shards.filter { shard in
+            switch progress[shard.id] {
+            case .asked, .opening: true
+            case .locating, .disagrees, .answered, .missing, nil: false
+            }
+        }
+    }
 
     /// The first effects; to be called once.
     mutating func start() -> [Effect] {
@@ -117,6 +132,8 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
         case .answered(let ask, let answer): return answered(ask, answer)
         case .opened(let ask): return opened(ask)
         case .failed(let ask, let error): return failed(ask, error)
+        case .located(let ask, let holder): return located(ask, holder)
+        case .held(let nodes): return held(nodes)
         case .mapRead(let map): return read(map)
         case .mapUnread:
             guard readingMap else { return [] }
@@ -167,17 +184,55 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
             case .wrongOwner where readingMap || mapReads < Limits.mapReadsPerRequestMax:
                 progress[shard] = .disagrees(error)
                 return readMap()
-            case .unknownShard, .wrongOwner, .wrongDimension, .notPrimary, .notServing, .interrupted, .writesRefused, .busy, .damaged, .stopped,
-                .deadlineExceeded, .unreachable:
-                progress[shard] = .missing(error)
-                return finishIfSettled()
+            case .unknownShard, .wrongDimension, .wrongOwner, .notPrimary, .notServing, .interrupted, .writesRefused,
+                .busy, .damaged, .stopped, .deadlineExceeded, .unreachable:
+                return askAgain(ask, after: error)
             }
         case .opening(ask):
-            progress[shard] = .missing(error)
-            return finishIfSettled()
-        case .asked, .opening, .disagrees, .answered, .missing, nil:
+            return askAgain(ask, after: error)
+        case .asked, .opening, .locating, .disagrees, .answered, .missing, nil:
             return []
         }
+    }
+
+    /// Unless that is of no use: then the shard is missing.
+    private mutating func askAgain(_ ask: Ask, after error: ShardError) -> [Effect] {
+        let earlier = asksAgain[ask.shard.id, default: 0]
+        guard error.mayPass, earlier < againMax else {
+            progress[ask.shard.id] = .missing(cause(ask.shard.id, error))
+            return finishIfSettled()
+        }
+        asksAgain[ask.shard.id] = earlier + 1
+        troubles[ask.shard.id] = error
+        progress[ask.shard.id] = .locating(ask, error)
+        return [.locate(ask, earlier: earlier)]
+    }
+
+    private mutating func located(_ ask: Ask, _ holder: ShardHolder) -> [Effect] {
+        guard case .locating(ask, let error) = progress[ask.shard.id] else { return [] }
+        if holder.isOnlyCopy, holder.node == ask.shard.node, error.isOfTheCopy {
+            progress[ask.shard.id] = .missing(error)
+            return finishIfSettled()
+        }
+        return [self.ask(move(ask.shard, to: holder.node))]
+    }
+
+    /// A node may be silent for as long as a request lasts, while another copy has long been chosen.
+    private mutating func held(_ nodes: [ShardID: NodeID]) -> [Effect] {
+        waitedFor.flatMap { shard -> [Effect] in
+            guard let node = nodes[shard.id], node != shard.node, asksAgain[shard.id, default: 0] < againMax,
+                let open = openAsk(shard)
+            else { return [] }
+            asksAgain[shard.id, default: 0] += 1
+            return [.cancel(open), ask(move(shard, to: node))]
+        }
+    }
+
+    private mutating func move(_ shard: CollectionMap.Shard, to node: NodeID) -> CollectionMap.Shard {
+        var moved = shard
+        moved.node = node
+        if let index = shards.firstIndex(where: { $0.id == shard.id }) { shards[index] = moved }
+        return moved
     }
 
     private mutating func readMap() -> [Effect] {
@@ -213,36 +268,50 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
         return finish()
     }
 
-    private func cancelOpenAsks() -> [Effect] {
-        shards.compactMap { shard in
-            switch progress[shard.id] {
-            case .asked(let ask), .opening(let ask): .cancel(ask)
-            case .disagrees, .answered, .missing, nil: nil
-            }
+    private func openAsk(_ shard: CollectionMap.Shard) -> Ask? {
+        switch progress[shard.id] {
+        case .asked(let ask), .opening(let ask): ask
+        case .locating, .disagrees, .answered, .missing, nil: nil
         }
+    }
+
+    private func cancelOpenAsks() -> [Effect] { shards.compactMap { openAsk($0).map { .cancel($0) } } }
+
+    /// Time ran out while the shard was asked once more: what it said before tells more, unless it only named another
+    /// copy, which then was silent.
+    private func cause(_ shard: ShardID, _ error: ShardError) -> ShardError {
+        guard case .deadlineExceeded = error, let trouble = troubles[shard] else { return error }
+        if case .notPrimary = trouble { return error }
+        return trouble
     }
 
     private mutating func finishIfSettled() -> [Effect] {
         let settled = shards.allSatisfy { shard in
             switch progress[shard.id] {
             case .answered, .missing: true
-            case .asked, .opening, .disagrees, nil: false
+            case .asked, .opening, .locating, .disagrees, nil: false
             }
         }
         return settled ? finish() : []
     }
 
+    private func missing(_ shard: CollectionMap.Shard) -> MissingShard? {
+        let reason: ShardError
+        switch progress[shard.id] {
+        case .answered: return nil
+        case .missing(let error), .disagrees(let error), .locating(_, let error): reason = error
+        case .asked, .opening, nil: reason = cause(shard.id, .deadlineExceeded(shard.id))
+        }
+        // What was asked may have been about another copy than the one that decides.
+        if case .unreachable(_, let node, _, _) = reason {
+            return MissingShard(shard: shard.id, node: node, reason: reason)
+        }
+        return MissingShard(shard: shard.id, node: shard.node, reason: reason)
+    }
+
     private mutating func finish() -> [Effect] {
         finished = true
-        let missing = shards.compactMap { shard -> MissingShard? in
-            switch progress[shard.id] {
-            case .answered: nil
-            case .missing(let reason), .disagrees(let reason):
-                MissingShard(shard: shard.id, node: shard.node, reason: reason)
-            case .asked, .opening, nil:
-                MissingShard(shard: shard.id, node: shard.node, reason: .deadlineExceeded(shard.id))
-            }
-        }
+        let missing = shards.compactMap(missing)
         let outcome: Outcome =
             if missing.isEmpty || gathered.isEnough {
                 .complete(gathered)

@@ -1,0 +1,62 @@
+package import ClusterModel
+package import FaceModel
+
+/// A shard that gave no answer, where it is, and why.
+package struct MissingShard: Hashable, Sendable, CustomStringConvertible {
+    package var shard: ShardID
+    package var node: NodeID
+    package var reason: ShardError
+    package init(shard: ShardID, node: NodeID, reason: ShardError) {
+        self.shard = shard
+        self.node = node
+        self.reason = reason
+    }
+    package var description: String { "shard \(shard) on node \(node): \(reason.sentence)" }
+}
+
+/// Which node a shard is asked at, as its registers say.
+struct ShardHolder: Hashable, Sendable {
+    var node: NodeID
+    /// No other copy can ever answer for it.
+    var isOnlyCopy: Bool
+}
+
+/// How often and how soon a request asks a shard again that another copy, or the same one, may answer for soon.
+enum AskingAgain {
+    /// Until the deadline: more than the longest one leaves time for.
+    static let most = 1_500
+    /// Of a request that would rather be answered in part: some four seconds, which a failover takes less than.
+    static let mostForPart = 20
+    static let pauseMin = Duration.milliseconds(5)
+    static let pauseMax = Duration.milliseconds(250)
+    /// Between two looks at where the shards are that have not answered yet.
+    static let lookInterval = Duration.milliseconds(500)
+
+    /// Before a shard is asked again that was asked again `earlier` times.
+    static func pause(after earlier: Int) -> Duration { min(pauseMax, pauseMin * (1 << min(earlier, 10))) }
+}
+
+extension ShardError {
+    /// Asking again may help, if not here then at another copy. A shard's questions are reads, or writes that come to
+    /// the same when they are made twice, so it does not matter whether one that failed has happened.
+    var mayPass: Bool {
+        switch self {
+        case .notPrimary, .notServing, .interrupted, .unreachable, .damaged, .stopped: true
+        case .busy(_, let reason): reason == Self.stoppingReason
+        case .unknownShard, .wrongDimension, .wrongOwner, .writesRefused, .deadlineExceeded: false
+        }
+    }
+
+    /// It is the copy that fails, or its node: where there is no other, nothing comes of asking again.
+    var isOfTheCopy: Bool {
+        switch self {
+        case .unreachable, .damaged, .stopped, .busy: true
+        case .unknownShard, .wrongDimension, .wrongOwner, .notPrimary, .notServing, .interrupted, .writesRefused,
+            .deadlineExceeded:
+            false
+        }
+    }
+
+    /// What a node says that is told to stop; of a queue that is full, which says `busy` too, no more is asked.
+    private static let stoppingReason = "its node is stopping"
+}
