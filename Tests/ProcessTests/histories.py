@@ -47,7 +47,9 @@ class FaceWorld:
                 call.result = self.now
 
 
-def good_history(seed: int, length: int = 60, clients: int = 4, lossy: float = 0.1, name: str = "face") -> list[Operation]:
+def good_history(
+    seed: int, length: int = 60, clients: int = 4, lossy: float = 0.1, name: str = "face"
+) -> list[Operation]:
     """What `clients` see that ask one call after another, of whose answers a share of `lossy` is lost."""
     generator = random.Random(seed)
     world = FaceWorld(name)

@@ -16,7 +16,7 @@ BAD = 200
 
 
 def fits_some_order(history: list[Operation]) -> bool:
-    """Every order of every choice of those without an outcome, with every id that these may have given: slow and plain."""
+    """Every order of every choice of those without an outcome, with every id that these may have given."""
     known = [operation for operation in history if operation.known]
     lost = [operation for operation in history if not operation.known]
     ids = sorted({text for operation in history for text in (operation.id, operation.result) if isinstance(text, str)})
