@@ -6,6 +6,8 @@ SHELL := bash
 PORT ?= 8900
 DATA ?=
 FACES ?= 100000
+MINUTES ?= 10
+SEED ?= 1
 SECONDS_EACH ?= 5
 CONFIG ?= cluster-configs/lab.yaml
 
@@ -23,7 +25,7 @@ ENGINE_BENCH := swift build -c release --package-path Benchmarks --product engin
 # $(call step,title,command): a heading, the command, and the time it took.
 step = @printf '\n==> %s\n' '$(1)'; $(2); printf '<== %s: %d s\n' '$(1)' "$$SECONDS"
 
-.PHONY: help deps build demo run stop cluster cluster-stop test check format soak accuracy simulate loadtest loadtest-cluster bench-transport bench-engine bench-engine-12m bench-bound bench-peers dist fresh clean
+.PHONY: help deps build demo run stop cluster cluster-stop test check format soak chaos accuracy simulate loadtest loadtest-cluster bench-transport bench-engine bench-engine-12m bench-bound bench-peers dist fresh clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -72,6 +74,10 @@ soak: build ## the long tests: 1,000,000 mutated frames, 1,000,000 engine operat
 	$(call step,engine beside its model,FACET_ENGINE_OPS=1000000 $(TEST) --filter EngineModelTests)
 	$(call step,soak,FACET_KILLS=1000 FACET_ROT_FLIPS=400 FACET_RESTARTS=10 $(PYTHON) -m pytest Tests/ProcessTests \
 		-k 'kill9 or rot or restart' --durations=5)
+
+chaos: build ## a cluster under kills, stops and cuts while clients use it, and whether it kept its word; MINUTES=10 SEED=1
+	$(call step,chaos,FACET_CHAOS_MINUTES=$(MINUTES) FACET_CHAOS_SEED=$(SEED) $(PYTHON) -m pytest Tests/ProcessTests \
+		-k every_promise_is_kept)
 
 simulate: ## the replication core in worlds that fail; SEEDS=2000 FIRST=1 MUTANT=none|all|NAME
 	$(call step,build,swift build -c release --product simulate)

@@ -49,8 +49,8 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     """Makes and starts clusters that end with the module, each process as it should."""
     labs: list[Lab] = []
 
-    def make(**options: object) -> Lab:
-        lab = Lab(tmp_path_factory.mktemp("lab") / "lab", **options)
+    def make(kind: type[Lab] = Lab, **options: object) -> Lab:
+        lab = kind(tmp_path_factory.mktemp("lab") / "lab", **options)
         labs.append(lab)
         request.config.stash[SERVERS].extend(lab.processes)
         return lab.start()

@@ -1,0 +1,234 @@
+"""A cluster goes through faults while clients use it; what they were told is then held against what is there.
+
+Each acknowledged face must be found, no deleted one may return, every answered search must be on record, and what
+clients saw of each face must be linearizable (linearize.py). Single-shard collections with a writer each show for how
+long a shard takes no writes after a kill."""
+
+import statistics
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos_clients import Call, Clients, Faces, Record, Session
+from chaos_faults import Fault, Injector, Outage, WiredLab, schedule
+from cluster import Coordinator
+from harness import encode
+from linearize import Kind, Operation, Violation, save, violations
+
+WIDE = "chaos-wide"
+STEADY = [f"chaos-{number}" for number in range(1, 5)]
+# After the last fault everything must be as if there had been none within this.
+HEALED_SECONDS = 90
+BATCH = 64
+# A fault that ended less than this before a kill may still show in the write gap after it.
+RECOVERY_SECONDS = 1.5
+
+
+@dataclass
+class Judgement:
+    """Faces lost and returned, by id, and histories that no order explains."""
+
+    lost: list[str]
+    returned: list[str]
+    violations: list[Violation]
+
+
+def judge(history: list[Operation], present: dict[str, set[str]]) -> Judgement:
+    """`present`: the ids that each face has when all is over and healed."""
+    told: dict[str, set[str]] = defaultdict(set)
+    asked_to_go: set[str] = set()
+    gone: set[str] = set()
+    for operation in history:
+        if operation.kind == Kind.ENROL and isinstance(operation.result, str):
+            told[operation.face].add(operation.result)
+        elif operation.kind == Kind.DELETE and operation.id:
+            asked_to_go.add(operation.id)
+            if operation.result is True:
+                gone.add(operation.id)
+    there = {id for ids in present.values() for id in ids}
+    return Judgement(
+        sorted(id for ids in told.values() for id in ids - asked_to_go - there),
+        sorted(gone & there),
+        list(violations(history)),
+    )
+
+
+@dataclass
+class Report:
+    seed: int
+    seconds: float
+    record: Record
+    injector: Injector
+    judgement: Judgement
+    off_record: list[str]
+    healed_after: float
+    faces: int
+    gaps: list[float] = field(default_factory=list)
+
+    def problems(self) -> list[str]:
+        """Empty when every promise was kept."""
+        found = [f"lost: {id}" for id in self.judgement.lost] + [f"returned: {id}" for id in self.judgement.returned]
+        found += [str(violation) for violation in self.judgement.violations]
+        found += [f"not on record: search {search}" for search in self.off_record]
+        return found + self.record.surprises + self.injector.crashes
+
+    def __str__(self) -> str:
+        history, judgement = self.record.operations, self.judgement
+        kinds = Counter(operation.kind for operation in history)
+        unknown = sum(not operation.known for operation in history)
+        faults = Counter(outage.fault.kind for outage in self.injector.outages)
+        lines = [
+            f"chaos of seed {self.seed}, {self.seconds:.0f} s",
+            f"  {len(self.injector.outages)} faults: {spelled(faults)}",
+            f"  {len(history)} operations on {self.faces} faces: {spelled(kinds)}; {unknown} without an outcome",
+            f"  {len(judgement.lost)} lost, {len(judgement.returned)} returned, "
+            f"{len(judgement.violations)} faces not linearizable",
+            f"  {len(self.record.searches)} searches answered, {len(self.off_record)} not on record",
+            f"  errors: {spelled(self.record.errors)}; slowest answer {self.record.slowest:.1f} s",
+            f"  writable and complete {self.healed_after:.1f} s after the last fault",
+            f"  ended by themselves and started again: {spelled(self.injector.ended)}",
+            f"  {described(self.gaps)}",
+        ]
+        return "\n".join(lines)
+
+
+def spelled(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "none"
+
+
+def described(gaps: list[float]) -> str:
+    if not gaps:
+        return "no kill of a node was alone, so no write gap is known"
+    ordered = sorted(gaps)
+    high = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return f"write gap after each of {len(gaps)} kills: p50 {statistics.median(ordered):.2f} s, p99 {high:.2f} s"
+
+
+def write_gaps(outages: list[Outage], writes: dict[str, list[float]], until: float) -> list[float]:
+    """For each kill of a node: the longest time that a shard took no writes, from the kill on. A pause counts to the
+    kill that it began after, also where it ends much later. A kill does not count while another fault may matter."""
+    gaps: list[float] = []
+    for outage in outages:
+        if outage.fault.kind != "kill node":
+            continue
+        gap = max(_gap(sorted(times), outage, until) for times in writes.values())
+        others = (other for other in outages if other is not outage)
+        if not any(
+            other.began < outage.began + gap and other.ended + RECOVERY_SECONDS > outage.began for other in others
+        ):
+            gaps.append(gap)
+    return gaps
+
+
+def _gap(times: list[float], outage: Outage, until: float) -> float:
+    longest, last = 0.0, outage.began
+    for time_ in [*(time_ for time_ in times if time_ > outage.began), until]:
+        if last > outage.ended:
+            break
+        longest, last = max(longest, time_ - last), time_
+    return longest
+
+
+class Chaos:
+    """One run on a lab that has been started."""
+
+    def __init__(self, lab: WiredLab, seed: int, seconds: float, kinds: frozenset[str] | None = None) -> None:
+        self.lab, self.seed, self.seconds = lab, seed, seconds
+        groups = {
+            "nodes": [node.label for node in lab.nodes],
+            "coordinators": [coordinator.label for coordinator in lab.coordinators],
+            "etcd": [member.label for member in lab.etcd],
+        }
+        self.faults: list[Fault] = schedule(seed, seconds, groups, *([kinds] if kinds else []))
+        self.injector = Injector(lab, self.faults)
+        self.record = Record()
+        self.faces = Faces([WIDE, *STEADY], seed)
+
+    def run(self) -> Report:
+        for name in (WIDE, *STEADY):
+            body = {"CollectionId": name, "Shards": 4 if name == WIDE else 1}
+            self.lab.coordinators[0].call("FacetService.CreateCollection", body)
+        with Clients(list(self.lab.coordinators), self.faces, self.record, STEADY, self.seed):
+            self.injector.run(threading.Event())
+            self.injector.heal()
+            ended = time.monotonic()
+            self._wait("complete", self.lab.complete)
+        session = Session(self.faces, self.record, self.seed)
+        for name in (WIDE, *STEADY):
+            for coordinator in self.lab.coordinators:
+                self._wait(f"writable: {name}", lambda: session.enrol(coordinator, name))
+        healed = time.monotonic()
+        present = self._read_everything(session)
+        judgement = judge(self.record.operations, present)
+        save(self.record.operations, self.lab.folder / "history.jsonl")
+        steady = {name: self.record.writes[name] for name in STEADY}
+        return Report(
+            self.seed, self.seconds, self.record, self.injector, judgement, self._off_record(), healed - ended,
+            len(self.faces.all()), write_gaps(self.injector.outages, steady, healed),
+        )
+
+    def _wait(self, what: str, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + HEALED_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"not {what} {HEALED_SECONDS} s after the last fault"
+            self.injector.supervise()
+            time.sleep(0.05)
+
+    def _read_everything(self, session: Session) -> dict[str, set[str]]:
+        """By lists and by searches of every coordinator, as operations like all others."""
+        present: dict[str, set[str]] = {}
+        for coordinator in self.lab.coordinators:
+            listed = {name: self._list(coordinator, name) for name in (WIDE, *STEADY)}
+            for face in self.faces.all():
+                call, names = listed[face.collection]
+                there = {id for id, name in names.items() if name == face.name}
+                for id in there | set(face.ids):
+                    self.record.add(face, Kind.READ, id, call, id in there)
+                if len(there) > 1:
+                    self.record.surprises.append(f"{face.name} is listed as {sorted(there)}")
+                present[face.name] = present.get(face.name, set()) | there
+            for name in (WIDE, *STEADY):
+                self._search(session, coordinator, name)
+        return present
+
+    def _list(self, coordinator: Coordinator, collection: str) -> tuple[Call, dict[str, str]]:
+        """Every FaceId of a collection and its name."""
+        found: dict[str, str] = {}
+        began, token = time.monotonic(), None
+        while True:
+            body = {"CollectionId": collection, "MaxResults": 4096} | ({"NextToken": token} if token else {})
+            answer = coordinator.call("RekognitionService.ListFaces", body)
+            found |= {face["FaceId"]: face["ExternalImageId"] for face in answer.json["Faces"]}
+            token = answer.json.get("NextToken")
+            if not token:
+                return Call(began, time.monotonic(), answer), found
+
+    def _search(self, session: Session, coordinator: Coordinator, collection: str) -> None:
+        faces = [face for face in self.faces.all() if face.collection == collection]
+        for start in range(0, len(faces), BATCH):
+            chosen = faces[start : start + BATCH]
+            body = {
+                "CollectionId": collection, "Vectors": [encode(face.vector) for face in chosen], "MaxFaces": 5,
+                "CosineThreshold": 0.9,
+            }
+            call = session.ask(coordinator, "FacetService.SearchByVectors", body)
+            assert call.answer, f"a search failed after all was mended: {self.record.errors}"
+            for face, search in zip(chosen, call.answer.json["Searches"], strict=True):
+                self.record.searches.append(search["SearchId"])
+                session.note_matches(face, call, search["FaceMatches"])
+
+    def _off_record(self) -> list[str]:
+        """Answered searches that the ledger does not know."""
+        coordinators = self.lab.coordinators
+
+        def is_missing(number: int) -> bool:
+            coordinator = coordinators[number % len(coordinators)]
+            return coordinator.search_record(self.record.searches[number]).status != 200
+
+        with ThreadPoolExecutor(4) as threads:
+            missing = list(threads.map(is_missing, range(len(self.record.searches))))
+        return [search for search, gone in zip(self.record.searches, missing, strict=True) if gone]
