@@ -35,10 +35,10 @@ package struct ReplicaCore {
     var effects: [ReplicaEffect] = []
 
     /// A replica as it starts. `memory` is what it persisted, or what the register said when it was made empty.
-    /// `mutant` is for the simulation.
+    /// What was applied was committed, so records as far as `applied` are. `mutant` is for the simulation.
     package init(
         id: ReplicaID, incarnation: Incarnation, timing: ReplicaTiming, memory: ReplicaMemory, scanned: ScannedLog,
-        at time: Moment, mutant: Mutant? = nil
+        applied: LogIndex = .zero, at time: Moment, mutant: Mutant? = nil
     ) {
         self.id = id
         self.incarnation = incarnation
@@ -46,6 +46,7 @@ package struct ReplicaCore {
         self.memory = memory
         self.mutant = mutant
         self.time = time
+        commit = applied
         polls = incarnation.value << 32
         log = scanned.outline
         durable = scanned.outline.last

@@ -35,6 +35,26 @@ extension Log {
         durableIndex = lastIndex
     }
 
+    /// Makes sure that records with payloads of these sizes, and a few small ones beside them, can be appended without
+    /// space being looked for: a caller that has announced an append cannot take it back. Where a new log segment is
+    /// needed for that, everything appended so far is made durable. After `noSpace` or `recordTooLarge` nothing has
+    /// changed.
+    package func makeRoom(for payloads: [Int]) throws(LogError) {
+        guard !failed else { throw .stopped }
+        if let large = payloads.first(where: { $0 > Limits.recordPayloadBytesMax }) {
+            throw .recordTooLarge(bytes: large, limit: Limits.recordPayloadBytesMax)
+        }
+        let bytes = payloads.reduce(Self.smallRecordsBytes) { $0 + RecordCodec.bytesMax(payloadBytes: $1) }
+        let limit = Limits.walSegmentBytesMax - SegmentHeader.bytes
+        guard bytes <= limit else { throw .recordTooLarge(bytes: bytes, limit: limit) }
+        if active != nil, let segment = segments.last, offset + bytes <= segment.bytes { return }
+        try synchronize()
+        try startSegment(at: end, holding: [], size: max(nextSize(), SegmentHeader.bytes + bytes))
+    }
+
+    /// Room for a few records without payload.
+    private static var smallRecordsBytes: Int { 1_024 }
+
     /// Log segments double from 1 MiB to 64 MiB, so that a thousand small collections stay cheap.
     func nextSize() -> Int {
         min(Limits.walSegmentBytesMax, max(Limits.walSegmentBytesMin, (segments.last?.bytes ?? 0) * 2))

@@ -18,7 +18,8 @@ enum RecordCodec {
     private static let compressFrom = 512
 
     /// At least as many bytes as the record's encoding takes.
-    static func bytesMax(_ record: LogRecord) -> Int { headerBytes + record.payload.count + 8 }
+    static func bytesMax(_ record: LogRecord) -> Int { bytesMax(payloadBytes: record.payload.count) }
+    static func bytesMax(payloadBytes: Int) -> Int { headerBytes + payloadBytes + 8 }
 
     /// Records as they stand in a log segment, one after another.
     struct Encoding {

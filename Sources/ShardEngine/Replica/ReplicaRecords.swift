@@ -90,10 +90,10 @@ struct ReplicaRecords {
 
 extension [ReplicaRecord] {
     /// Records of one epoch after another.
-    var runs: [(epoch: Epoch, entries: [LogEntry])] {
-        var runs: [(epoch: Epoch, entries: [LogEntry])] = []
+    var runs: [LogRun] {
+        var runs: [LogRun] = []
         for record in self {
-            if runs.last?.epoch != record.epoch { runs.append((record.epoch, [])) }
+            if runs.last?.epoch != record.epoch { runs.append(LogRun(epoch: record.epoch, entries: [])) }
             runs[runs.count - 1].entries.append(record.entry)
         }
         return runs

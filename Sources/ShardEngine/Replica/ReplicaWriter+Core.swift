@@ -39,10 +39,14 @@ extension ReplicaWriter {
 
     private func truncate(after index: LogIndex) {
         records.truncate(after: index)
-        do throws(LogError) {
-            try log.truncate(after: index)
-        } catch {
-            stop(.log(error))
+        while true {
+            do throws(LogError) {
+                return try log.truncate(after: index)
+            } catch {
+                guard error.isTransient else { return stop(.log(error)) }
+                published.setWritesRefused("\(error)")
+                Thread.sleep(forTimeInterval: 0.2)
+            }
         }
     }
 
@@ -56,7 +60,7 @@ extension ReplicaWriter {
         }
         precondition(entries.count == count, "every record of an append is there")
         do throws(LogError) {
-            for run in entries.map(\.record).runs { _ = try log.append(run.entries, epoch: run.epoch) }
+            _ = try log.append(entries.map(\.record).runs)
         } catch {
             return stop(.log(error))
         }

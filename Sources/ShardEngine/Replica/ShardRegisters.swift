@@ -77,7 +77,7 @@ package struct ControlPlaneShards: ShardRegisters {
             let register = try await controlPlane.readFresh(.incarnation(replica.node)),
             case .incarnation(let life) = register.value, life.incarnation == joiner.incarnation
         else { return nil }
-        return .put(register.value, expecting: register.revision)
+        return .unchanged(.incarnation(replica.node), expecting: register.revision)
     }
 
     private func refused(_ shard: ShardID) async throws(ControlPlaneError) -> Replication.TransactionOutcome {
