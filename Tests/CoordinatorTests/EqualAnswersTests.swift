@@ -14,15 +14,21 @@ struct EqualAnswers: Sendable {
     private let whole: ClusterBench
     private var cut: [ClusterBench] = []
 
-    /// `service` gives a node of its own for each call.
-    init(faces count: Int, shards: [Int], service: () throws -> any ShardService) async throws {
+    /// `service` gives the node of a number in a cluster of its own.
+    init(
+        faces count: Int, shards: [Int], service: (Int, MemoryControlPlane) async throws -> any ShardService
+    ) async throws {
         guard let name = CollectionName("booking") else { throw CoordinatorError.noFaces }
         self.name = name
         faces = try Self.faces(count)
-        whole = try await ClusterBench([service()])
+        let alone = MemoryControlPlane()
+        whole = try await ClusterBench([service(0, alone)], in: alone)
         try await fill(whole, shards: 1)
         for shards in shards {
-            let bench = try await ClusterBench((0..<4).map { _ in try service() })
+            let controlPlane = MemoryControlPlane()
+            var services: [any ShardService] = []
+            for number in 0..<4 { services.append(try await service(number, controlPlane)) }
+            let bench = try await ClusterBench(services, in: controlPlane)
             try await fill(bench, shards: shards)
             cut.append(bench)
         }
@@ -133,7 +139,7 @@ struct EqualAnswers: Sendable {
 
 @Suite struct EqualAnswersTests {
     @Test func oneShardOrManyGiveTheSameAnswers() async throws {
-        let answers = try await EqualAnswers(faces: 400, shards: [1, 2, 4, 8, 33]) { MemoryNode() }
+        let answers = try await EqualAnswers(faces: 400, shards: [1, 2, 4, 8, 33]) { _, _ in MemoryNode() }
         try await answers.searchesAgree(probes: 100)
         try await answers.everythingElseAgrees()
     }

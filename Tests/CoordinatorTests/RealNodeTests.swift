@@ -14,14 +14,15 @@ import Testing
         let root = NSTemporaryDirectory() + "facet-nodes-\(ProcessInfo.processInfo.globallyUniqueString)"
         private(set) var started: [ShardNode] = []
 
-        func start(_ number: Int? = nil) throws -> ShardNode {
-            let data = DataDirectory(path: "\(root)/\(number ?? started.count)", files: POSIXFileSystem())
+        /// A new life of the node of this number; its files are those of `folder`.
+        func start(
+            _ number: Int, folder: Int? = nil, in controlPlane: MemoryControlPlane
+        ) async throws -> ShardNode {
+            let data = DataDirectory(path: "\(root)/\(folder ?? started.count)", files: POSIXFileSystem())
             try data.prepare()
             let node = ShardNode(
                 directory: data.shards, files: POSIXFileSystem(), pool: ScanPool(threads: 1),
-                surroundings: ReplicaSurroundings(
-                    node: .embedded, incarnation: Incarnation(1), registers: ControlPlaneShards(MemoryControlPlane()),
-                    post: NoPost()))
+                surroundings: try await .alone(try ClusterBench.node(number), in: controlPlane))
             started.append(node)
             return node
         }
@@ -34,7 +35,9 @@ import Testing
 
     @Test func aThousandProbesGetTheSameAnswersFrom1And2And4And8Shards() async throws {
         let nodes = Nodes()
-        let answers = try await EqualAnswers(faces: 2_000, shards: [1, 2, 4, 8]) { try nodes.start() }
+        let answers = try await EqualAnswers(faces: 2_000, shards: [1, 2, 4, 8]) {
+            try await nodes.start($0, in: $1)
+        }
         try await answers.searchesAgree(probes: 1_000)
         try await answers.everythingElseAgrees()
         await nodes.stop()
@@ -42,14 +45,18 @@ import Testing
 
     @Test func aNodeThatRestartsIsOpenedAgain() async throws {
         let nodes = Nodes()
-        let bench = try await ClusterBench([nodes.start(0), nodes.start(1)])
+        let controlPlane = MemoryControlPlane()
+        let services = [
+            try await nodes.start(0, folder: 0, in: controlPlane), try await nodes.start(1, folder: 1, in: controlPlane),
+        ]
+        let bench = try await ClusterBench(services, in: controlPlane)
         let name = try #require(CollectionName("c"))
         _ = try await bench.index.createCollection(
             name, tags: [:], own: OwnModel(name: "mine", version: "1", dimension: 64), shards: 4, in: bench.context())
         let vectors = ClusterTests.vectors(50, seed: 3).map { VectorToIndex(vector: $0, externalImageID: nil) }
         let ids = try await bench.index.indexVectors(vectors, collection: name, in: bench.context()).map(\.id)
         await nodes.started[1].stop()
-        bench.shards.replace(bench.nodes[1], by: try nodes.start(1))
+        bench.shards.replace(bench.nodes[1], by: try await nodes.start(1, folder: 1, in: controlPlane))
         let again = try await bench.index.indexVectors(vectors, collection: name, in: bench.context()).map(\.id)
         #expect(again == ids)
         let answer = try await bench.index.searchFaces(

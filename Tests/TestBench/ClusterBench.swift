@@ -5,7 +5,7 @@ package import KeyHierarchy
 
 /// Coordinators over several nodes in one process: the nodes are what the maker gives, or such as live in memory.
 package final class ClusterBench: Sendable {
-    package let controlPlane = MemoryControlPlane()
+    package let controlPlane: MemoryControlPlane
     package let ledger = FakeLedger()
     package let shards: FlakyShards
     package let nodes: [NodeID]
@@ -15,8 +15,10 @@ package final class ClusterBench: Sendable {
 
     /// Every node has a zone of its own.
     package init(
-        _ services: [any ShardService], shardsPerCollection: Int = 1, replication: ReplicationSettings = .single
+        _ services: [any ShardService], in controlPlane: MemoryControlPlane = MemoryControlPlane(),
+        shardsPerCollection: Int = 1, replication: ReplicationSettings = .single
     ) async throws {
+        self.controlPlane = controlPlane
         self.replication = replication
         nodes = try services.indices.map { try Self.node($0) }
         shards = FlakyShards(Dictionary(uniqueKeysWithValues: zip(nodes, services)))
@@ -99,7 +101,7 @@ package final class ClusterBench: Sendable {
         return register
     }
 
-    private static func node(_ number: Int) throws -> NodeID {
+    package static func node(_ number: Int) throws -> NodeID {
         guard let node = NodeID("node-\(number)") else { throw ExtractionError.undecodable(reason: "") }
         return node
     }
