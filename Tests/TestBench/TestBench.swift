@@ -19,11 +19,11 @@ package final class Bench: Sendable {
         let data = DataDirectory(path: self.root, files: POSIXFileSystem())
         try data.prepare()
         ledger = FakeLedger()
+        let key = try data.masterKey()
         let controlPlane = try SQLiteControlPlane(path: data.controlPlane)
         node = ShardNode(
             directory: data.shards, files: POSIXFileSystem(), pool: ScanPool(threads: 1),
             surroundings: try await .alone(.embedded, in: controlPlane))
-        let key = try data.masterKey()
         index = FaceIndex(
             controlPlane: controlPlane, shards: node, ledger: ledger,
             extractor: FakeExtractor(), masterKey: key, now: { Timestamp(milliseconds: 1_000) })
