@@ -193,8 +193,8 @@ let package = Package(
         tests(
             "ClusterTransport",
             [
-                "FaceModel", "ClusterModel", "AuditLedger", asn1, crypto, nio, nioEmbedded, nioPosix, nioSSL, protobuf,
-                x509,
+                "FaceModel", "ClusterModel", "Replication", "AuditLedger", asn1, crypto, nio, nioEmbedded, nioPosix,
+                nioSSL, protobuf, x509,
             ]),
         tests("FaceExtraction", ["FaceModel", "CFaceExtraction", "face-extractor", log]),
         .testTarget(name: "TidyTests", dependencies: [crypto], swiftSettings: settings),

@@ -12,6 +12,15 @@ enum TransportLimits {
     static let landmarksMax = 255
     static let ledgerLeavesMax = 1_024
     static let inclusionPathMax = 64
-    /// Of a ledger's private record.
+    /// Of a ledger's private record, and of a record's payload in a letter.
     static let recordBytesMax = Limits.recordPayloadBytesMax
+    // Of letters between replicas.
+    static let lettersMax = 1_024
+    /// A letter alone fits a frame; the rest is the request's own.
+    static let letterBytesMax = frameBytesMax - 1_024
+    static let recordsMax = 4_096
+    /// Of a shard.
+    static let replicasMax = 64
+    /// Of log positions, epochs, versions and counts: far from where arithmetic ends.
+    static let positionMax: UInt64 = 1 << 62
 }

@@ -59,3 +59,27 @@ final class TransportMetrics: Sendable {
         ).increment()
     }
 }
+
+/// What becomes of letters between replicas; docs/metrics.md has the table.
+struct LetterMetrics: Sendable {
+    /// Why a letter was lost.
+    enum Loss: String, Sendable, CaseIterable {
+        /// As much waits for the node as may.
+        case full
+        case unreachable
+        case tooLong = "too_long"
+        /// The node answered, and did not take it.
+        case refused
+    }
+
+    private static let label = "facet_transport_letters_total"
+    private let arrived = Counter(label: label, dimensions: [("outcome", "sent")])
+    private let lost = Dictionary(
+        uniqueKeysWithValues: Loss.allCases.map {
+            ($0, Counter(label: label, dimensions: [("outcome", $0.rawValue)]))
+        })
+
+    func sent(_ letters: Int) { arrived.increment(by: letters) }
+
+    func lost(_ letters: Int, _ loss: Loss) { lost[loss]?.increment(by: letters) }
+}

@@ -14,6 +14,12 @@ package struct TransportSettings: Sendable {
     package var requestsPerConnectionMax = 256
     package var requestsInFlightMax = 1_024
     package var connectionsMax = 1_024
+    /// Letters that wait for one node, and their bytes; what goes in one request, which holds one letter at least.
+    package var lettersMax = TransportLimits.lettersMax
+    package var letterBytesMax = 32 << 20
+    package var postBytesMax = 4 << 20
+    /// A request of letters without an answer for so long is given up.
+    package var postTimeout: Duration = .seconds(2)
     /// Bytes that wait for a peer that does not read.
     package var outgoingBytesMax = 64 << 20
 

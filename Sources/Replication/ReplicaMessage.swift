@@ -28,6 +28,13 @@ package struct ReplicaMessage: Hashable, Sendable {
         /// The receiver's process, if the primary knows that its log holds all that is committed. A receiver cannot
         /// tell that by itself: the message may be late, and speak of a commit of long ago.
         package var complete: Incarnation?
+
+        package init(range: LogRange, commit: LogIndex, register: RegisterState, complete: Incarnation? = nil) {
+            self.range = range
+            self.commit = commit
+            self.register = register
+            self.complete = complete
+        }
     }
 
     package var generation: Generation
@@ -36,4 +43,11 @@ package struct ReplicaMessage: Hashable, Sendable {
     /// The sender's incarnation.
     package var incarnation: Incarnation
     package var body: Body
+
+    package init(generation: Generation, epoch: Epoch, incarnation: Incarnation, body: Body) {
+        self.generation = generation
+        self.epoch = epoch
+        self.incarnation = incarnation
+        self.body = body
+    }
 }

@@ -1,6 +1,7 @@
 import FaceModel
 import Foundation
 import NIOCore
+import Replication
 import SwiftProtobuf
 import Testing
 
@@ -133,6 +134,33 @@ private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
         #expect(refused > 0)
     }
 
+    /// Garbage that is read as a letter is one that a replica can be told.
+    @Test func lettersToAReplica() throws {
+        var arbitrary = Arbitrary(seed: 105)
+        let call = try #require(
+            WireCall(request: RequestID(arbitrary.bits()), deadline: .now + .seconds(5), now: .now))
+        var (bodies, read, refused): ([[UInt8]], Int, Int) = ([], 0, 0)
+        for round in 0..<Self.inputs / 10 {
+            if round.isMultiple(of: 100) {
+                bodies = (0..<10).map { _ in
+                    body(WirePostRequest(arbitrary.many(1...2) { ReplicaUnderFuzz.letter(&$0) }, call))
+                }
+            }
+            let bytes = mutate(bodies[round % bodies.count], &arbitrary)
+            do throws(BodyError) {
+                guard case (.post(let letters), _) = try RequestRunner.replicaRequest(.post, ByteBuffer(bytes: bytes))
+                else { continue }
+                for letter in letters {
+                    ReplicaUnderFuzz.take(letter)
+                    read += 1
+                }
+            } catch {
+                refused += 1
+            }
+        }
+        #expect(refused > 0 && read > 0)
+    }
+
     @Test func answersOnAnAsker() throws {
         var arbitrary = Arbitrary(seed: 103)
         let shard = ShardID(arbitrary.bits())
@@ -160,6 +188,7 @@ private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
             ),
             (body(WireVectorAnswer(arbitrary.vector(64))), { _ = try WireVectorAnswer(body: $0).domain() }),
             (body(WireRecordAnswer(arbitrary.searchRecord())), { _ = try WireRecordAnswer(body: $0).domain() }),
+            (body(WireReportAnswer(.sample)), { _ = try WireReportAnswer(body: $0).domain() }),
             (
                 body(WireFailure(.shard(.wrongOwner(shard, owned: [.root])))),
                 { _ = try WireFailure(body: $0).domain(shard: shard) }

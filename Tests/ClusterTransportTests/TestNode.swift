@@ -1,4 +1,5 @@
 import FaceModel
+import Replication
 import Testing
 
 @testable import AuditLedger
@@ -20,13 +21,14 @@ struct TestNode {
 
 /// Serves `shards` as node `n1` for as long as `body` runs.
 func withNode(
-    _ shards: any ShardService, ledger: (any LedgerService)? = nil, settings: TransportSettings = .quick,
-    asker: PeerRole = .coordinator, body: (TestNode) async throws -> Void
+    _ shards: any ShardService, ledger: (any LedgerService)? = nil, replicas: (any ReplicaHost)? = nil,
+    settings: TransportSettings = .quick, asker: PeerRole = .coordinator, body: (TestNode) async throws -> Void
 ) async throws {
     let cluster = try TestCluster()
     let id = try cluster.node("n1")
     let server = NodeServer(
-        shards: shards, ledger: ledger, identity: try cluster.identity(.shardNode, "n1"), settings: settings)
+        shards: shards, ledger: ledger, replicas: replicas, identity: try cluster.identity(.shardNode, "n1"),
+        settings: settings)
     let address = try await server.start(at: NodeAddress(host: "127.0.0.1", port: 0))
     let connections = NodeConnections(identity: try cluster.identity(asker, "c1"), settings: settings) { node in
         node == id ? address : nil

@@ -94,14 +94,20 @@ FAULTS = (
         client="the caller: the connection ends in TLS's handshake", afterwards="nothing to mend",
     ),
     Fault(
-        "caller with another role", "a caller with a shard-node's certificate, which asks a node for a search", WHOLE,
+        "caller with another role", "a caller with an etcd member's certificate", WHOLE,
         logs=(NOT_LET_IN,), metrics=(TURNED_AWAY_BY_NODE, COMPLETE),
         client="the caller: no answer", afterwards="nothing to mend",
     ),
     Fault(
         "operator asks too much", "a caller with an operator's certificate, which asks a node for a search", WHOLE,
         logs=(Log("node-2", ("a request failed", "operator")),),
-        metrics=(COMPLETE,), client="the caller: an error; statistics of the node are all it may ask",
+        metrics=(COMPLETE,), client="the caller: an error; statistics and reports of the node are all it may ask",
+        afterwards="nothing to mend",
+    ),
+    Fault(
+        "node asks too much", "a caller with a shard-node's certificate, which asks a node for a search", WHOLE,
+        logs=(Log("node-2", ("a request failed", "shard-node/node-3")),),
+        metrics=(COMPLETE,), client="the caller: an error; nodes may only ask for what replicas tell each other",
         afterwards="nothing to mend",
     ),
     Fault(

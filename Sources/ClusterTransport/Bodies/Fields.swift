@@ -118,6 +118,14 @@ enum Fields {
         return count
     }
 
+    /// A log position, an epoch, a version or a count of starts.
+    static func position(_ value: UInt64, _ field: String) throws(BodyError) -> UInt64 {
+        guard value <= TransportLimits.positionMax else {
+            throw BodyError(field, "\(value); \(TransportLimits.positionMax) at most")
+        }
+        return value
+    }
+
     static func limit(_ value: UInt32, _ field: String, _ range: ClosedRange<Int>) throws(BodyError) -> Int {
         guard range.contains(Int(value)) else {
             throw BodyError(field, "\(value); \(range.lowerBound) to \(range.upperBound) are possible")

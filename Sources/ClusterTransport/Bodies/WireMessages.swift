@@ -21,6 +21,8 @@ extension WireNodeStatisticsRequest: WireRequest {}
 extension WireAppendRequest: WireRequest {}
 extension WireRecordRequest: WireRequest {}
 extension WireLedgerStatusRequest: WireRequest {}
+extension WirePostRequest: WireRequest {}
+extension WireReportRequest: WireRequest {}
 
 extension WireOpenAnswer: WireAnswer {}
 extension WireDropAnswer: WireAnswer {}
@@ -37,3 +39,5 @@ extension WireNodeStatisticsAnswer: WireAnswer {}
 extension WireAppendAnswer: WireAnswer {}
 extension WireRecordAnswer: WireAnswer {}
 extension WireLedgerStatusAnswer: WireAnswer {}
+extension WirePostAnswer: WireAnswer {}
+extension WireReportAnswer: WireAnswer {}

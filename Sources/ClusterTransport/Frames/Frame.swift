@@ -12,6 +12,8 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics, buckets, sample
     case append = 32
     case record, ledgerStatus
+    case post = 64
+    case report
 
     /// The metric's value.
     var label: String {
@@ -31,15 +33,29 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .append: "append"
         case .record: "record"
         case .ledgerStatus: "ledger_status"
+        case .post: "post"
+        case .report: "report"
         }
     }
 
     /// Whether a peer with this role may ask it.
     func isAllowed(for role: PeerRole) -> Bool {
         switch role {
-        case .coordinator: true
-        case .operator: self == .nodeStatistics
-        case .shardNode, .etcd: false
+        case .coordinator: !isAmongReplicas
+        case .operator: self == .nodeStatistics || self == .report
+        case .shardNode: isAmongReplicas
+        case .etcd: false
+        }
+    }
+
+    /// What nodes ask each other. Not among the requests of which a node answers only so many at a time: those of
+    /// clients must not make its replicas silent.
+    var isAmongReplicas: Bool {
+        switch self {
+        case .post, .report: true
+        case .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics, .nodeStatistics, .buckets,
+            .sample, .append, .record, .ledgerStatus:
+            false
         }
     }
 }

@@ -123,7 +123,7 @@ final class NodeConnection: FrameConnectionDelegate {
         let task = Task {
             let start = ContinuousClock.now
             let answer = await context.runner.answer(method, frame, from: peer.role)
-            context.inFlight.leave()
+            if !method.isAmongReplicas { context.inFlight.leave() }
             context.metrics.request(method, code: answer.failure?.label ?? "ok", since: start)
             context.note(answer.failure, method, answer.request, peer: peer, remote: remote)
             answers.push(Finished(id: frame.id, frame: answer.frame))
@@ -132,16 +132,16 @@ final class NodeConnection: FrameConnectionDelegate {
         return nil
     }
 
-    /// Why a request is not begun; nil when it is, and then it counts as in flight.
+    /// Why a request is not begun; nil when it is, and then it counts as in flight unless replicas ask it.
     private func refusal(of frame: Frame) -> Failure? {
-        guard Method(rawValue: frame.method) != nil else {
+        guard let method = Method(rawValue: frame.method) else {
             return .unsupported("this release has no method \(frame.method)")
         }
         guard phase == .open else { return .stopping("node \(context.runner.node) stops") }
         guard running.count < context.settings.requestsPerConnectionMax else {
             return .overloaded("\(running.count) requests of this connection are being answered")
         }
-        guard context.inFlight.enter() else {
+        guard method.isAmongReplicas || context.inFlight.enter() else {
             return .overloaded("\(context.inFlight.max) requests are being answered")
         }
         return nil

@@ -5,9 +5,11 @@ import Logging
 package import NIOCore
 import NIOPosix
 import NIOSSL
+package import Replication
 import Synchronization
 
-/// Serves a node's shards, and its ledger where it keeps one, to the processes of its cluster.
+/// Serves a node's shards, and its ledger where it keeps one, to the processes of its cluster, and its replicas to
+/// other nodes.
 ///
 /// The name in its certificate is the node's id. A service's work may outlive a stopped server by what it does after
 /// its task was cancelled.
@@ -36,15 +38,16 @@ package final class NodeServer: Sendable {
     private let state = Mutex(State())
 
     package init(
-        shards: any ShardService, ledger: (any LedgerService)?, identity: TLSIdentity,
+        shards: any ShardService, ledger: (any LedgerService)?, replicas: (any ReplicaHost)? = nil,
+        identity: TLSIdentity,
         settings: TransportSettings = TransportSettings(),
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {
         self.identity = identity
         self.group = group
         context = NodeContext(
-            runner: RequestRunner(node: identity.identity.name, shards: shards, ledger: ledger), settings: settings,
-            metrics: TransportMetrics(.node), log: Logger(label: "facet.transport"),
+            runner: RequestRunner(node: identity.identity.name, shards: shards, ledger: ledger, replicas: replicas),
+            settings: settings, metrics: TransportMetrics(.node), log: Logger(label: "facet.transport"),
             inFlight: BoundedCount(max: settings.requestsInFlightMax))
     }
 
@@ -149,7 +152,7 @@ package final class NodeServer: Sendable {
                 channel: channel, connection: NIOLoopBound(connection, eventLoop: channel.eventLoop))
         }
         let peer = PeerRecord()
-        let verifier = PeerVerifier(identity, expecting: .roles([.coordinator, .operator]))
+        let verifier = PeerVerifier(identity, expecting: .roles([.coordinator, .operator, .shardNode]))
         try channel.pipeline.syncOperations.addHandlers([
             NIOSSLServerHandler(
                 context: identity.serverContext, customVerificationCallback: peer.callback(verifier)),

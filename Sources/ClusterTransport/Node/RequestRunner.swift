@@ -2,12 +2,14 @@ import AuditLedger
 import ClusterModel
 import FaceModel
 import NIOCore
+import Replication
 
 /// Runs one request against the node's services: body in, frame out. Knows nothing of connections.
 struct RequestRunner: Sendable {
     let node: NodeID
     let shards: any ShardService
     let ledger: (any LedgerService)?
+    let replicas: (any ReplicaHost)?
 
     /// The frame of the answer or of the failure, and the failure.
     func answer(
@@ -40,6 +42,7 @@ struct RequestRunner: Sendable {
         switch method {
         case .append, .record, .ledgerStatus: try await runLedger(method, frame, &request)
         case .nodeStatistics: try await runNodeStatistics(frame, &request)
+        case .post, .report: try await runReplicas(method, frame, &request)
         case .open, .drop, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics:
             try await runShard(method, frame, &request)
         }
@@ -132,7 +135,7 @@ struct RequestRunner: Sendable {
             return (try message.domain(), try message.call.domain(node: node, now: now))
         case .statistics:
             return (.statistics, try WireStatisticsRequest(body: body).call.domain(node: node, now: now))
-        case .nodeStatistics, .append, .record, .ledgerStatus:
+        case .nodeStatistics, .append, .record, .ledgerStatus, .post, .report:
             preconditionFailure("\(method.label) asks no shard")
         }
     }
@@ -199,7 +202,7 @@ struct RequestRunner: Sendable {
         case .ledgerStatus:
             (asked, call) = (.status, try WireLedgerStatusRequest(body: body).call)
         case .open, .drop, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
-            .nodeStatistics:
+            .nodeStatistics, .post, .report:
             preconditionFailure("\(method.label) does not ask the ledger")
         }
         let (request, deadline) = try call.domain(now: now)
