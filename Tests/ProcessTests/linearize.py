@@ -12,7 +12,7 @@ change the state, and of those that are alike the first called goes first."""
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -71,7 +71,8 @@ EMPTY = State(None, frozenset())
 
 @dataclass(frozen=True)
 class Violation:
-    """Operations on one face that no order explains; leaving one out, or its outcome open, would make them fit."""
+    """Operations on one face that no order explains. Without one of the known ones, or with its outcome open, they
+    would fit; the outcomes of the others may be whatever one likes."""
 
     face: str
     operations: list[Operation]
@@ -81,10 +82,14 @@ class Violation:
         zero = min(operation.called for operation in self.operations)
         lines = [f"{self.face}: {self.why}"]
         for operation in self.operations:
-            asked = f"{operation.kind} {operation.id or ''}".strip()
-            until = f"{operation.returned - zero:.6f}" if operation.known else "infinity"
-            result = operation.result if operation.known else "unknown"
-            lines.append(f"  [{operation.called - zero:.6f}, {until}] {asked} -> {result}")
+            if operation.known:
+                asked = f"{operation.kind} {operation.id or ''}".strip()
+                times = f"{operation.called - zero:.6f}, {operation.returned - zero:.6f}"
+                lines.append(f"  [{times}] {asked} -> {operation.result}")
+        others = Counter(operation.kind for operation in self.operations if not operation.known)
+        if others:
+            spelled = ", ".join(f"{count} {kind}" for kind, count in others.items())
+            lines.append(f"  and whatever the outcome of {spelled} that began before")
         return "\n".join(lines)
 
 

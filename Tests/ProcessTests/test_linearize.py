@@ -117,7 +117,13 @@ def test_an_explanation_is_as_short_as_can_be() -> None:
     violation = check([*history, *other])
     assert violation is not None and violation.face == "lost"
     assert violation.operations == [other[0], other[2]]
-    assert "read lost#0 -> False" in str(violation)
+    assert str(violation).splitlines() == [
+        "lost: no order of these explains them",
+        "  [0.000000, 1.000000] enrol -> lost#0",
+        "  [4.000000, 5.000000] read lost#0 -> False",
+    ]
+    twice = [other[0].unknown(), replace(other[2], result=True), replace(other[2], called=end + 8, returned=end + 9)]
+    assert "and whatever the outcome of 1 enrol that began before" in str(check(twice))
 
 
 def test_leaving_any_known_operation_of_an_explanation_open_makes_it_fit() -> None:
