@@ -3,9 +3,9 @@ import StorageIO
 
 /// How log segments come and go.
 extension Log {
-    /// Makes a log segment that begins at `place` with `records`, zeros allocated behind them, everything durable before
-    /// its name appears, and ends the log with it: whatever stood at and behind `place` is superseded from then on. It
-    /// replaces a log segment of the same first position. Every record before `place` is durable.
+    /// Makes a log segment that begins at `place` with `records`, zeros allocated behind them, everything durable
+    /// before its name appears, and ends the log with it: whatever stood at and behind `place` is superseded from then
+    /// on. It replaces a log segment of the same first position. Every record before `place` is durable.
     func startSegment(at place: RecordPlace, holding records: [LogRecord], size wanted: Int) throws(LogError) {
         let size = max(wanted, (SegmentHeader.bytes + Self.bytesMax(records) + 4_095) / 4_096 * 4_096)
         // The epochs of `records` are theirs to tell: a reader that begins here would take them for steps back.

@@ -50,7 +50,7 @@ struct LogScan {
     }
 
     static let suffix = ".log"
-    /// Bytes between two remembered places: what a reader may have to walk over, and 64 KiB of memory for 64 MiB of log.
+    /// Bytes between two remembered places: what a reader may have to walk over. 64 MiB of log take 48 KiB of memory.
     static let markBytes = 32 << 10
 
     let files: any FileSystem

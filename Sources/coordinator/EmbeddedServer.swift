@@ -37,8 +37,8 @@ struct EmbeddedServer {
         let node = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
             surroundings: ReplicaSurroundings(
-                node: .embedded, incarnation: Incarnation(1), registers: ControlPlaneShards(controlPlane),
-                post: NoPost()),
+                node: .embedded, incarnation: try await incarnation(data, controlPlane),
+                registers: ControlPlaneShards(controlPlane), post: NoPost()),
             locksMemory: configuration.service.lockMemory, mapsPlanes: configuration.service.mapPlanes)
         let index = FaceIndex(
             controlPlane: controlPlane, shards: node, ledger: ledger, extractor: extractor, masterKey: masterKey,
@@ -65,6 +65,18 @@ struct EmbeddedServer {
             return try SQLiteControlPlane(path: data.controlPlane)
         } catch {
             throw .cannotStart("the control plane cannot be opened: \(error)")
+        }
+    }
+
+    /// Of this start, by which a shard's register tells it from those before.
+    private func incarnation(
+        _ data: DataDirectory, _ controlPlane: SQLiteControlPlane
+    ) async throws(ServerError) -> Incarnation {
+        do throws(NodeIncarnationError) {
+            return try await NodeIncarnation.raise(
+                node: .embedded, directory: data.path, files: POSIXFileSystem(), controlPlane: controlPlane)
+        } catch {
+            throw .cannotStart(error.description)
         }
     }
 

@@ -3,6 +3,8 @@ import FaceModel
 import Foundation
 import Logging
 import ServiceConfiguration
+import ShardEngine
+import StorageIO
 
 /// What a node says of itself in the control plane, and what it learns of its cluster there.
 struct Membership {
@@ -21,6 +23,22 @@ struct Membership {
                 let cluster = try await controlPlane.cluster(makingWith: &generator)
                 if try await register() { return cluster }
             } catch {
+                log.warning("waiting for the control plane", metadata: ["reason": "\(error)"])
+                try await Task.sleep(for: Self.patience)
+            }
+        }
+    }
+
+    /// Counts this start, before the node says or keeps anything else; waits until the control plane answers.
+    func begin(in directory: String, on files: any FileSystem) async throws -> Incarnation {
+        while true {
+            do throws(NodeIncarnationError) {
+                return try await NodeIncarnation.raise(
+                    node: node.id, directory: directory, files: files, controlPlane: controlPlane)
+            } catch {
+                guard case .controlPlane(.unavailable) = error else {
+                    throw NodeStartError(reason: error.description)
+                }
                 log.warning("waiting for the control plane", metadata: ["reason": "\(error)"])
                 try await Task.sleep(for: Self.patience)
             }

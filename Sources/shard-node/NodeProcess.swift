@@ -32,32 +32,42 @@ struct NodeProcess {
         let lock = try prepare(data)
         defer { withExtendedLifetime(lock) {} }
         let identity = try identity()
-        let controlPlane = try openControlPlane()
-        let membership = Membership(controlPlane: controlPlane, node: node, log: log)
+        let store = try openControlPlane()
+        let membership = Membership(controlPlane: store, node: node, log: log)
         let cluster = try await membership.join()
+        let incarnation = try await membership.begin(in: data.path, on: files)
         let ledger = try await node.ledger ? openLedger(data, cluster, membership) : nil
-        // What a node asks of the control plane it has asked by now.
-        try await controlPlane.shutdown()
+        let mirror = MirroredControlPlane(store)
+        try await mirror.start()
+        let connections = NodeConnections(identity: identity) { node in
+            guard case .node(let register)? = try? await mirror.read(.node(node))?.value else { return nil }
+            return register.address
+        }
         if configuration.service.lockMemory, let refusal = MemoryLock.refusal(bytes: node.memoryBytes) {
             throw NodeStartError(reason: refusal)
         }
         let shards = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
             surroundings: ReplicaSurroundings(
-                node: node.id, incarnation: Incarnation(1), registers: ControlPlaneShards(controlPlane),
-                post: NoPost()),
+                node: node.id, incarnation: incarnation, registers: ControlPlaneShards(mirror),
+                post: RemoteReplicas(connections)),
             capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory,
             mapsPlanes: configuration.service.mapPlanes)
-        try await serve(shards, ledger, identity, metrics)
+        try await serve(
+            shards, ledger, identity, metrics, CopyKeeper(of: node.id, shards: shards, controlPlane: mirror))
         // In this order: no request runs any more, so nothing is written behind a closed file.
         await shards.stop()
+        connections.shut()
         await ledger?.stop()
+        await mirror.stop()
+        try await store.shutdown()
     }
 
     private func serve(
-        _ shards: ShardNode, _ ledger: LedgerReplica?, _ identity: TLSIdentity, _ metrics: MetricsRegistry
+        _ shards: ShardNode, _ ledger: LedgerReplica?, _ identity: TLSIdentity, _ metrics: MetricsRegistry,
+        _ keeper: CopyKeeper
     ) async throws {
-        let server = NodeServer(shards: shards, ledger: ledger, identity: identity)
+        let server = NodeServer(shards: shards, ledger: ledger, replicas: shards, identity: identity)
         let watch = NodeWatch(node: node.id, shards: shards, ledger: ledger)
         let monitor = MonitorServer(
             metrics: metrics, gauges: { await watch.gauges() }, problems: { await watch.problems() })
@@ -68,7 +78,7 @@ struct NodeProcess {
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: service),
+                    .init(service: service), .init(service: CopyService(keeper: keeper)),
                     .init(
                         service: monitor.application(
                             host: node.monitor.host, port: node.monitor.port, logger: LogOutput.quiet("facet.http"))),

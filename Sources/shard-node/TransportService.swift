@@ -1,6 +1,7 @@
 import ClusterModel
 import ClusterTransport
 import ServiceLifecycle
+import ShardEngine
 
 /// A node's server for as long as its process runs.
 struct TransportService: Service {
@@ -15,5 +16,14 @@ struct TransportService: Service {
         ready(try await server.start(at: address))
         try? await gracefulShutdown()
         await server.stop(grace: Self.grace)
+    }
+}
+
+/// What keeps a node's copies in step with the control plane, for as long as its process runs.
+struct CopyService: Service {
+    let keeper: CopyKeeper
+
+    func run() async {
+        await cancelWhenGracefulShutdown { await keeper.run() }
     }
 }

@@ -64,7 +64,7 @@ import Testing
         #expect(operation > 30)
     }
 
-    /// What was removed is neither a record nor proof of a loss, whatever becomes of its bytes; what was kept is proven.
+    /// What was removed is neither a record nor proof of a loss, whatever becomes of it; what was kept is proven.
     @Test func onlyWhatIsKeptIsUnderGuard() throws {
         let records = (0..<6).map { HeldRecord(epoch: Epoch(UInt64(1 + $0 / 2)), entry: noise($0, bytes: 300)) }
         let disk = SimulatedDisk()

@@ -39,7 +39,8 @@ struct OpenedFiles {
         store = try ReplicaStore(
             descriptor, directory: folder.segments, mapsPlanes: mapsPlanes, on: folder.files)
         try store.reconcile(with: state)
-        memoryFile = ReplicaMemoryFile(path: folder.memory, on: folder.files)
+        memoryFile = ReplicaMemoryFile(
+            of: descriptor.shard, descriptor.replica, in: folder.path, on: folder.files)
         var memory = try Self.memory(memoryFile, register)
         let tail: ScannedLog.Tail
         (log, tail) = try Self.openLog(descriptor, in: folder, memory: &memory, memoryFile, logger: logger)
@@ -68,7 +69,7 @@ struct OpenedFiles {
             throw .contradiction(reason: "the control plane has no register of it, and it has none of its own")
         }
         let memory = ReplicaMemory(epoch: register.configuration.epoch, register: register)
-        try file.write(memory)
+        do throws(FileError) { try file.write(memory) } catch { throw .file(error) }
         return memory
     }
 
@@ -86,10 +87,10 @@ struct OpenedFiles {
                 logger.warning("the log's tail was torn and is cut off", metadata: ["recovery": "\(recovery)"])
                 tail = .suspect
                 memory.isSuspect = true
-                do throws(ReplicaError) {
+                do throws(FileError) {
                     try file.write(memory)
                 } catch {
-                    failure = error
+                    failure = .file(error)
                     throw .stopped
                 }
             }

@@ -2,20 +2,31 @@ import FaceModel
 import Replication
 import StorageIO
 
-/// What a replica never forgets, in a file of its shard's folder: docs/formats/replica.md.
+/// The file `replica` in a shard's folder: what a replica keeps beside its log (docs/formats/replica.md).
 struct ReplicaMemoryFile {
     private static let magic: [UInt8] = Array("FACETREP".utf8)
     private static let version: UInt32 = 1
-    private static let bytesMax = 4_096
+    private static let suspectFlag: UInt32 = 1
+    private static let headBytes = 124
+    private static let bytesMax = 64 << 10
 
     let path: String
+    private let shard: ShardID
+    private let replica: ReplicaID
     private let files: any FileSystem
 
-    init(path: String, on files: any FileSystem) {
-        self.path = path
-        self.files = files
+    init(of shard: ShardID, _ replica: ReplicaID, in folder: String, on files: any FileSystem) {
+        (self.shard, self.replica, self.files) = (shard, replica, files)
+        path = folder + "/replica"
     }
 
+    /// Durable when it returns; after a failure there is the old file or the new one.
+    func write(_ memory: ReplicaMemory) throws(FileError) {
+        try AtomicFile.write(encoded(memory), to: path, on: files)
+    }
+
+    /// Nil where there is no such file: whether there should be one is for the caller to know. `contradiction` for a
+    /// file of a newer version, or of another replica; `damagedState` for one that is not what was written.
     func read() throws(ReplicaError) -> ReplicaMemory? {
         let bytes: [UInt8]
         do throws(FileError) {
@@ -24,56 +35,83 @@ struct ReplicaMemoryFile {
         } catch {
             throw .file(error)
         }
-        do {
-            var reader = ByteReader(bytes, range: 0..<max(0, bytes.count - 4))
-            guard try reader.bytes(8) == Self.magic else {
-                throw ReplicaError.damagedState(path: path, reason: "magic")
-            }
-            _ = try reader.u32()
-            let epoch = Epoch(try reader.u64())
-            let suspect = try reader.u8() == 1
-            let revision = try reader.u64()
-            let generation = Generation(try reader.u32())
-            let version = try reader.u64()
-            let registered = Epoch(try reader.u64())
-            let primary = ReplicaID(Bits128(bigEndian: try reader.bytes(16)))
-            let incarnation = Incarnation(try reader.u64())
-            let minISR = Int(try reader.u32())
-            var isr: [ReplicaID] = []
-            for _ in 0..<(try reader.u16()) { isr.append(ReplicaID(Bits128(bigEndian: try reader.bytes(16)))) }
-            var learners: [ReplicaID] = []
-            for _ in 0..<(try reader.u16()) { learners.append(ReplicaID(Bits128(bigEndian: try reader.bytes(16)))) }
-            return ReplicaMemory(
-                epoch: epoch,
-                register: RegisterState(
-                    configuration: ShardConfiguration(
-                        generation: generation, version: version, epoch: registered, primary: primary,
-                        primaryIncarnation: incarnation, isr: isr, learners: learners, minISR: minISR),
-                    revision: revision), isSuspect: suspect)
-        } catch {
-            throw .damagedState(path: path, reason: "\(error)")
-        }
+        return try decoded(bytes)
     }
 
-    func write(_ memory: ReplicaMemory) throws(ReplicaError) {
+    private func encoded(_ memory: ReplicaMemory) -> [UInt8] {
         let configuration = memory.register.configuration
-        var writer = ByteWriter()
+        let members = configuration.isr + configuration.learners
+        let count = Self.headBytes + 16 * members.count + 4
+        precondition(count <= Self.bytesMax, "a register of a size that is read again")
+        var writer = ByteWriter(reserving: count)
         writer.put(bytes: Self.magic)
         writer.put(Self.version)
+        writer.put(UInt32(count))
+        writer.put(bytes: shard.bits.bytes)
+        writer.put(bytes: replica.bits.bytes)
         writer.put(memory.epoch.value)
-        writer.put(UInt8(memory.isSuspect ? 1 : 0))
-        writer.put(memory.register.revision)
+        writer.put(memory.isSuspect ? Self.suspectFlag : 0)
         writer.put(configuration.generation.value)
+        writer.put(memory.register.revision)
         writer.put(configuration.version)
         writer.put(configuration.epoch.value)
         writer.put(bytes: configuration.primary.bits.bytes)
         writer.put(configuration.primaryIncarnation.value)
         writer.put(UInt32(configuration.minISR))
-        for members in [configuration.isr, configuration.learners] {
-            writer.put(UInt16(members.count))
-            for member in members { writer.put(bytes: member.bits.bytes) }
-        }
+        writer.put(UInt32(configuration.isr.count))
+        writer.put(UInt32(configuration.learners.count))
+        for member in members { writer.put(bytes: member.bits.bytes) }
         writer.put(CRC32C.checksum(writer.bytes))
-        do throws(FileError) { try AtomicFile.write(writer.bytes, to: path, on: files) } catch { throw .file(error) }
+        return writer.bytes
     }
+
+    private func decoded(_ bytes: [UInt8]) throws(ReplicaError) -> ReplicaMemory {
+        do {
+            var reader = try SealedBytes.reader(of: bytes, magic: Self.magic, version: Self.version)
+            guard try reader.bits() == shard.bits else {
+                throw ReplicaError.contradiction(reason: "\(path) belongs to another shard")
+            }
+            guard try reader.bits() == replica.bits else {
+                throw ReplicaError.contradiction(reason: "\(path) belongs to another replica of the shard")
+            }
+            return try Self.memory(&reader)
+        } catch let error as ReplicaError {
+            throw error
+        } catch SealedBytes.Failure.newerFormat(let found) {
+            throw .contradiction(
+                reason: "\(path) has format \(found); this version reads up to \(Self.version)")
+        } catch SealedBytes.Failure.damaged(let reason) {
+            throw .damagedState(path: path, reason: reason)
+        } catch {
+            throw .damagedState(path: path, reason: "a field is missing")
+        }
+    }
+
+    private static func memory(_ reader: inout ByteReader) throws -> ReplicaMemory {
+        let epoch = Epoch(try reader.u64())
+        let flags = try reader.u32()
+        let generation = Generation(try reader.u32())
+        let revision = try reader.u64()
+        let version = try reader.u64()
+        let registerEpoch = Epoch(try reader.u64())
+        let primary = ReplicaID(try reader.bits())
+        let incarnation = Incarnation(try reader.u64())
+        let minISR = Int(try reader.u32())
+        let (members, learners) = (Int(try reader.u32()), Int(try reader.u32()))
+        guard flags & ~suspectFlag == 0, reader.remaining == 16 * (members + learners), minISR > 0 else {
+            throw SealedBytes.Failure.damaged(reason: "its fields contradict each other")
+        }
+        let named = try (0..<members + learners).map { _ in ReplicaID(try reader.bits()) }
+        let configuration = ShardConfiguration(
+            generation: generation, version: version, epoch: registerEpoch, primary: primary,
+            primaryIncarnation: incarnation, isr: Array(named[..<members]), learners: Array(named[members...]),
+            minISR: minISR)
+        return ReplicaMemory(
+            epoch: epoch, register: RegisterState(configuration: configuration, revision: revision),
+            isSuspect: flags & suspectFlag != 0)
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func bits() throws -> Bits128 { Bits128(bigEndian: try bytes(16)) }
 }

@@ -2,10 +2,14 @@ import ClusterModel
 import FaceModel
 import Foundation
 import Replication
+import StorageIO
 import WriteAheadLog
 
 /// What the core decides, done: each effect wholly before the next.
 extension ReplicaWriter {
+    /// Between two looks for space on a disk that was full.
+    static let spacePause = 0.2
+
     func step(_ event: ReplicaEvent) {
         for effect in core.step(event, at: now) {
             guard failure == nil else { return }
@@ -30,10 +34,14 @@ extension ReplicaWriter {
     }
 
     private func persist(_ remembered: ReplicaMemory) {
-        do throws(ReplicaError) {
-            try memory.write(remembered)
-        } catch {
-            stop(error)
+        while true {
+            do throws(FileError) {
+                return try memory.write(remembered)
+            } catch {
+                guard case .noSpace = error else { return stop(.file(error)) }
+                published.setWritesRefused(error.sentence)
+                Thread.sleep(forTimeInterval: Self.spacePause)
+            }
         }
     }
 
@@ -45,7 +53,7 @@ extension ReplicaWriter {
             } catch {
                 guard error.isTransient else { return stop(.log(error)) }
                 published.setWritesRefused("\(error)")
-                Thread.sleep(forTimeInterval: 0.2)
+                Thread.sleep(forTimeInterval: Self.spacePause)
             }
         }
     }
@@ -135,7 +143,7 @@ extension ReplicaWriter {
             } catch {
                 guard case .state(_, _, full: true) = error else { throw error }
                 published.setWritesRefused(error.text)
-                Thread.sleep(forTimeInterval: 0.2)
+                Thread.sleep(forTimeInterval: Self.spacePause)
             }
         }
     }
@@ -164,7 +172,8 @@ extension ReplicaWriter {
             .init(
                 isAlone: core.isAlone, isPrimary: core.isPrimary, epoch: core.epoch, commit: core.commit,
                 configuration: core.configuration))
-        guard core.isServing || failure != nil || core.isStopped || core.configuration.isr != [descriptor.replica] else { return }
+        guard core.isServing || failure != nil || core.isStopped || core.configuration.isr != [descriptor.replica]
+        else { return }
         for done in settling { done() }
         settling = []
     }

@@ -37,7 +37,7 @@ extension ReplicaWriter {
             } catch {
                 guard case .state(_, _, full: true) = error else { throw error }
                 published.setWritesRefused(error.text)
-                Thread.sleep(forTimeInterval: 0.2)
+                Thread.sleep(forTimeInterval: Self.spacePause)
             }
         }
     }

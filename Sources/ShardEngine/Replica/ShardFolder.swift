@@ -28,7 +28,6 @@ struct ShardFolder {
     var state: String { path + "/state.sqlite" }
     var log: String { path + "/wal" }
     var segments: String { path + "/segments" }
-    var memory: String { path + "/replica" }
 
     /// Makes the files of an empty shard where there are none; a making that was cut short begins anew.
     func make(_ descriptor: ShardDescriptor) throws(ReplicaError) {
