@@ -67,6 +67,16 @@ import Testing
         #expect(count == 20)
     }
 
+    @Test func aMirrorThatStandsStillHidesNobody() async throws {
+        let cluster = try await cluster()
+        let before = try await cluster.search()
+        cluster.bench.controlPlane.freeze(reads: 1_000_000)
+        for shard in try await cluster.map().shards { cluster.bench.elect(shard.id) }
+        let after = try await cluster.search()
+        #expect(after.candidates.map(\.face) == before.candidates.map(\.face) && after.missing.isEmpty)
+        #expect(try await cluster.enrol(ClusterTests.vectors(40, seed: 1)) == cluster.faces)
+    }
+
     @Test func aNodeThatFailsIsAskedAgainUntilAnotherCopyIsChosen() async throws {
         let faults: [@Sendable (ShardCall) -> FlakyShards.Fault] = [
             { .fail(.unreachable($0.shard, node: $0.node, reason: "refused", outcomeUnknown: false)) },

@@ -208,6 +208,49 @@ import Testing
         }
     }
 
+    @Test func allCopiesAreTriedWhereTheRegistersStandStill() {
+        for error in [
+            ShardError.notPrimary(Fixture.shardID(0)),
+            .unreachable(Fixture.shardID(0), node: Fixture.node(0), reason: "refused", outcomeUnknown: false),
+        ] {
+            var (fanout, asks) = started(Fixture.map(shards: 1))
+            var ask = asks[0]
+            let holder = ShardHolder(
+                node: Fixture.node(0), isOnlyCopy: false, others: [Fixture.node(1), Fixture.node(2)])
+            var asked: [NodeID] = []
+            for _ in 0..<16 {
+                _ = fanout.step(.failed(ask, error))
+                guard let next = fanout.step(.located(ask, holder)).first?.ask else {
+                    return #expect(Bool(false), "not asked")
+                }
+                ask = next
+                asked.append(ask.shard.node)
+            }
+            #expect(asked.prefix(AskingAgain.sameNodeMax).allSatisfy { $0 == Fixture.node(0) })
+            #expect(Set(asked) == Set((0..<3).map(Fixture.node)))
+            // One that was tried on suspicion is not left for what the registers say as before, but for news.
+            while ask.shard.node == Fixture.node(0) {
+                _ = fanout.step(.failed(ask, error))
+                guard let next = fanout.step(.located(ask, holder)).first?.ask else { return }
+                ask = next
+            }
+            #expect(fanout.step(.held([ask.shard.id: Fixture.node(0)])).isEmpty)
+            #expect(fanout.step(.held([ask.shard.id: Fixture.node(9)])).count == 2)
+        }
+    }
+
+    @Test func whoServesNotYetIsNotLeft() {
+        var (fanout, asks) = started(Fixture.map(shards: 1))
+        var ask = asks[0]
+        for _ in 0..<20 {
+            _ = fanout.step(.failed(ask, .notServing(ask.shard.id, reason: "1 of 2 copies")))
+            let holder = ShardHolder(node: Fixture.node(0), isOnlyCopy: false, others: [Fixture.node(1)])
+            guard let next = fanout.step(.located(ask, holder)).first?.ask else { return #expect(Bool(false)) }
+            ask = next
+            #expect(ask.shard.node == Fixture.node(0))
+        }
+    }
+
     @Test func pausesGrowToTheirBound() {
         let pauses = (0..<12).map { AskingAgain.pause(after: $0) }
         #expect(pauses.first == .milliseconds(5) && pauses[3] == .milliseconds(40) && pauses.last == .milliseconds(250))

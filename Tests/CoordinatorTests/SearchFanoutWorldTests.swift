@@ -104,7 +104,10 @@ private struct World {
         case .locate(let ask):
             // Mirrors lag.
             let node = random.chance(70) ? node(of: ask.shard) : ask.shard.node
-            return .located(ask, ShardHolder(node: node, isOnlyCopy: onlyCopies.contains(ask.shard.id)))
+            return .located(
+                ask,
+                ShardHolder(
+                    node: node, isOnlyCopy: onlyCopies.contains(ask.shard.id), others: (20..<23).map(Fixture.node)))
         case .readMap:
             if random.chance(faultPercent / 4) { return .mapUnread }
             // Mirrors lag.

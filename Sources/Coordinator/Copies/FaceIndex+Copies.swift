@@ -29,6 +29,21 @@ extension FaceIndex {
         }
     }
 
+    /// The same with the nodes of the other copies that may decide by now.
+    func holderAndOthers(of shard: CollectionMap.Shard) async -> ShardHolder {
+        var holder = await holder(of: shard)
+        guard !holder.isOnlyCopy else { return holder }
+        do throws(CoordinatorError) {
+            guard let copies = try await copies(of: shard.id) else { return holder }
+            holder.others = copies.replicas.filter { copies.register.inSync.contains($0.replica) }.map(\.node)
+            holder.others.removeAll { $0 == holder.node }
+            return holder
+        } catch {
+            // Who decides is known all the same.
+            return holder
+        }
+    }
+
     /// Nil where the shard has no register. Of copies whose own register is missing nothing is said.
     func copies(of shard: ShardID) async throws(CoordinatorError) -> ShardCopies? {
         guard case .shard(let register)? = try await readOrReadFresh(.shard(shard))?.value else { return nil }

@@ -19,6 +19,8 @@ struct ShardHolder: Hashable, Sendable {
     var node: NodeID
     /// No other copy can ever answer for it.
     var isOnlyCopy: Bool
+    /// Of the copies in sync: one of these decides where the registers that were read are of the past.
+    var others: [NodeID] = []
 }
 
 /// How often and how soon a request asks a shard again that another copy, or the same one, may answer for soon.
@@ -27,6 +29,9 @@ enum AskingAgain {
     static let most = 1_500
     /// Of a request that would rather be answered in part: some four seconds, which a failover takes less than.
     static let mostForPart = 20
+    /// How often the registers may name the same node in vain before the other copies are tried too: a third of a second,
+    /// and a mirror that follows the registers is no more than milliseconds behind them.
+    static let sameNodeMax = 6
     static let pauseMin = Duration.milliseconds(5)
     static let pauseMax = Duration.milliseconds(250)
     /// Between two looks at where the shards are that have not answered yet.
@@ -46,6 +51,9 @@ extension ShardError {
         case .unknownShard, .wrongDimension, .wrongOwner, .writesRefused, .deadlineExceeded: false
         }
     }
+
+    /// It says no more than that another copy is to be asked.
+    var namesAnother: Bool { if case .notPrimary = self { true } else { false } }
 
     /// It is the copy that fails, or its node: where there is no other, nothing comes of asking again.
     var isOfTheCopy: Bool {

@@ -46,7 +46,7 @@ extension FaceIndex {
             deadline: scope.deadline, looks: settings.placement == .registeredNodes && againMax > 0,
             ask: { (shard) async throws(ShardError) in try await ask(shard, scope.call(shard)) },
             open: { (shard) async throws(ShardError) in try await self.openHolder(of: shard, in: handle, scope) },
-            locate: { await self.holder(of: $0) },
+            locate: { await self.holderAndOthers(of: $0) },
             readMap: { await self.newestMap(of: handle, scope) })
         let (outcome, map, asked) = await driver.run(
             ShardFanout(await placed(handle.map), into: empty, choosing: choosing, againMax: againMax))

@@ -86,8 +86,10 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
     private var progress: [ShardID: Progress] = [:]
     private var openings: [ShardID: Int] = [:]
     private var asksAgain: [ShardID: Int] = [:]
-    /// Why a shard was last asked again.
+    /// Why a shard was last asked again, other than that another copy decides.
     private var troubles: [ShardID: ShardError] = [:]
+    /// Where the registers last said that a shard is, and how often in a row they did.
+    private var told: [ShardID: (node: NodeID, times: Int)] = [:]
     private var attempts = 0
     private var mapReads = 0
     private var readingMap = false
@@ -149,6 +151,7 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
         openings = [:]
         progress = [:]
         shards = choosing(map)
+        for shard in shards { told[shard.id] = (shard.node, 0) }
         guard !shards.isEmpty else { return finish() }
         return shards.map { ask($0) }
     }
@@ -203,7 +206,7 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
             return finishIfSettled()
         }
         asksAgain[ask.shard.id] = earlier + 1
-        troubles[ask.shard.id] = error
+        if !error.namesAnother { troubles[ask.shard.id] = error }
         progress[ask.shard.id] = .locating(ask, error)
         return [.locate(ask, earlier: earlier)]
     }
@@ -214,16 +217,27 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
             progress[ask.shard.id] = .missing(error)
             return finishIfSettled()
         }
-        return [self.ask(move(ask.shard, to: holder.node))]
+        return [self.ask(move(ask.shard, to: target(ask.shard.id, holder, after: error)))]
+    }
+
+    /// Who the registers name; where that one has long been asked in vain they may be old, and all copies are in turn.
+    private mutating func target(_ shard: ShardID, _ holder: ShardHolder, after error: ShardError) -> NodeID {
+        let times = told[shard].map { $0.node == holder.node ? $0.times + 1 : 0 } ?? 0
+        told[shard] = (holder.node, times)
+        guard times > AskingAgain.sameNodeMax, error.namesAnother || error.isOfTheCopy else { return holder.node }
+        let copies = [holder.node] + holder.others
+        return copies[times % copies.count]
     }
 
     /// A node may be silent for as long as a request lasts, while another copy has long been chosen.
     private mutating func held(_ nodes: [ShardID: NodeID]) -> [Effect] {
         waitedFor.flatMap { shard -> [Effect] in
-            guard let node = nodes[shard.id], node != shard.node, asksAgain[shard.id, default: 0] < againMax,
+            guard let node = nodes[shard.id], node != told[shard.id]?.node, node != shard.node,
+                asksAgain[shard.id, default: 0] < againMax,
                 let open = openAsk(shard)
             else { return [] }
             asksAgain[shard.id, default: 0] += 1
+            told[shard.id] = (node, 0)
             return [.cancel(open), ask(move(shard, to: node))]
         }
     }
@@ -277,12 +291,14 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
 
     private func cancelOpenAsks() -> [Effect] { shards.compactMap { openAsk($0).map { .cancel($0) } } }
 
-    /// Time ran out while the shard was asked once more: what it said before tells more, unless it only named another
-    /// copy, which then was silent.
+    /// Time ran out while the shard was asked once more, or another copy was named: what it said before tells more.
     private func cause(_ shard: ShardID, _ error: ShardError) -> ShardError {
-        guard case .deadlineExceeded = error, let trouble = troubles[shard] else { return error }
-        if case .notPrimary = trouble { return error }
-        return trouble
+        switch error {
+        case .deadlineExceeded, .notPrimary: troubles[shard] ?? error
+        case .unknownShard, .wrongDimension, .wrongOwner, .notServing, .interrupted, .writesRefused, .busy, .damaged,
+            .stopped, .unreachable:
+            error
+        }
     }
 
     private mutating func finishIfSettled() -> [Effect] {
@@ -299,7 +315,8 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
         let reason: ShardError
         switch progress[shard.id] {
         case .answered: return nil
-        case .missing(let error), .disagrees(let error), .locating(_, let error): reason = error
+        case .missing(let error), .disagrees(let error): reason = error
+        case .locating(_, let error): reason = cause(shard.id, error)
         case .asked, .opening, nil: reason = cause(shard.id, .deadlineExceeded(shard.id))
         }
         // What was asked may have been about another copy than the one that decides.
