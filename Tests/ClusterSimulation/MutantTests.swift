@@ -6,7 +6,8 @@ import Testing
 @Suite struct MutantTests {
     @Test(arguments: [
         Mutant.acknowledgeBeforeSync, .boundIgnoresAge, .commitBeforeShrinkIsMade, .commitByProposedAlone,
-        .damagedLogStays, .expandWithoutCatchUp, .resumeReignAfterRestart, .serveBeforeBarrier, .sessionIgnoresIndex,
+        .confirmByOne, .damagedLogStays, .expandWithoutCatchUp, .resumeReignAfterRestart, .serveBeforeBarrier,
+        .sessionIgnoresIndex,
         .truncateToCommit,
     ]) func isNoticed(mutant: Mutant) {
         let summary = Campaign.run(first: 1, count: 40, mutant: mutant)

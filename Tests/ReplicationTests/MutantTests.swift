@@ -21,6 +21,15 @@ import Testing
         #expect(joiners?.isEmpty == (mutant != nil))
     }
 
+    @Test(arguments: [nil, Mutant.confirmByOne]) func everyMemberConfirmsAStrongRead(mutant: Mutant?) {
+        var script = primary(mutant, isr: [0, 1, 2])
+        #expect(script.step(.strongRead(RequestNumber(8))).answers.isEmpty)
+        #expect(script.message(.confirmed(round: 1), 1).answers.isEmpty == (mutant == nil))
+        if mutant == nil {
+            #expect(script.message(.confirmed(round: 1), 2).answers == [.readable(LogIndex(1))])
+        }
+    }
+
     @Test(arguments: [nil, Mutant.forgetPendingOnRead]) func aPendingJoinerCountsUntilItsEndIsKnown(mutant: Mutant?) {
         var script = primary(mutant, learners: [2])
         #expect(!script.acknowledge(2, 1).transactions.isEmpty)

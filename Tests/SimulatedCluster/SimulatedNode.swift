@@ -30,6 +30,13 @@ struct SimulatedDisk {
     }
 }
 
+/// What a node has heard for an election that it makes.
+struct SimulatedElection {
+    /// Whose primary is suspected.
+    let epoch: Epoch
+    var reports: [ReplicaID: ReplicaReport] = [:]
+}
+
 /// A machine with its disk and its process.
 struct SimulatedNode {
     var disk: SimulatedDisk
@@ -51,6 +58,9 @@ struct SimulatedNode {
     var stateHash: UInt64 = 0
     /// A copy of the disk taken some time ago.
     var backup: SimulatedDisk?
+    /// The election that this process makes, and the one whose answers it has counted.
+    var election: SimulatedElection?
+    var counted: SimulatedElection?
     /// The primary's values for its writes, until they are in the log.
     var values: [UInt64: [UInt64]] = [:]
     var requests: UInt64 = 0

@@ -6,7 +6,7 @@ extension World {
     func controller() {
         queue.add(.controller, at: now + 60 + random.below(80))
         let state = store.state
-        guard !namesCopies(state) else { return }
+        guard !namesCopies(state), !options.membersElect else { return }
         guard isSuspected(state.configuration) else { return }
         let leases = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report)
         let reports = leases.sorted { $0.replica < $1.replica }

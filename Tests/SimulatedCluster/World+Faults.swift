@@ -13,7 +13,7 @@ extension World {
         ]
         let kind = kinds[random.below(kinds.count)]
         let node = random.below(nodes.count)
-        if random.chance(350) { cuts = [] }
+        if random.chance(350), now >= splitUntil { cuts = [] }
         guard has(kind) else { return }
         note("fault \(kind) at \(node)")
         switch kind {
@@ -34,8 +34,9 @@ extension World {
         if random.chance(permille) { cuts.insert(other * 16 + one) }
     }
 
-    /// Two halves, one of which has the store.
+    /// Two halves, one of which has the store; long enough for it to choose a primary and to do without the other.
     private func split() {
+        splitUntil = now + 1_000 + random.below(5_000)
         let side = nodes.indices.map { _ in random.chance(500) }
         let ends = nodes.indices.map { ($0, side[$0]) } + [(Self.storeMachine, random.chance(500))]
         for (one, left) in ends { for (other, right) in ends where left != right { cuts.insert(one * 16 + other) } }

@@ -21,7 +21,7 @@ extension World {
         transmit(.reply(reply, to: node, life: life), from: Self.storeMachine, to: node)
     }
 
-    private func transmit(_ happening: Happening, from: Int, to: Int) {
+    func transmit(_ happening: Happening, from: Int, to: Int) {
         guard !cuts.contains(from * 16 + to) else { return }
         if has(.loss), random.chance(20) { return }
         var delay = 1 + random.below(4)
@@ -41,6 +41,10 @@ extension World {
             reply(.incarnation(replica, wanted, store.state), to: node, life)
         case .read: reply(.register(store.state), to: node, life)
         case .transact(let transaction): transact(transaction, of: node, life)
+        case .candidates: reply(.candidates(store.state, store.incarnations), to: node, life)
+        case .propose(let transaction):
+            change(transaction)
+            reply(.register(store.state), to: node, life)
         case .suspect(let epoch): store.suspected.insert(epoch)
         case .report(let report): store.reports[report.replica] = (report, now)
         }

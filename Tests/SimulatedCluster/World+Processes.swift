@@ -4,10 +4,10 @@ import Replication
 /// Machines: how a process starts, hears, and carries out what its core decides.
 extension World {
     /// The machine is on, and not an earlier process of it.
-    private func isAlive(_ node: Int, _ life: Int) -> Bool { nodes[node].up && nodes[node].life == life }
+    func isAlive(_ node: Int, _ life: Int) -> Bool { nodes[node].up && nodes[node].life == life }
 
     /// Puts off what meets a stalled process.
-    private func isStalled(_ node: Int, _ happening: @autoclosure () -> Happening) -> Bool {
+    func isStalled(_ node: Int, _ happening: @autoclosure () -> Happening) -> Bool {
         guard nodes[node].stalledUntil > now else { return false }
         queue.add(happening(), at: nodes[node].stalledUntil + 1)
         return true
@@ -61,7 +61,7 @@ extension World {
         nodes[node].applied = 0
         nodes[node].stateHash = 0
         note("node \(node) starts as \(disk.incarnation), \(disk.records.count) records, \(tail)")
-        nodes[node].tickAt = nil
+        (nodes[node].tickAt, nodes[node].election, nodes[node].counted) = (nil, nil, nil)
         step(node, .register(state))
         planTick(node)
         queue.add(.duty(node, life: nodes[node].life), at: now + 1)
@@ -106,14 +106,20 @@ extension World {
         queue.add(.duty(node, life: life), at: now + 20 + random.below(5))
         if !options.readsWhenAsked, random.chance(60) { request(.read, from: node) }
         if random.chance(120) { report(node) }
+        if options.membersElect, has(.wrongSuspicion), random.chance(1), let core = nodes[node].core {
+            beginElection(node, of: core.epoch)
+        }
     }
 
     func report(_ node: Int) {
-        guard let core = nodes[node].core, !core.isStopped else { return }
+        if let report = reportOf(node) { request(.report(report), from: node) }
+    }
+
+    func reportOf(_ node: Int) -> ReplicaReport? {
+        guard let core = nodes[node].core, !core.isStopped else { return nil }
         let end = LogPoint(epoch: core.log.epoch(at: core.durable) ?? Epoch(0), index: core.durable)
-        let report = ReplicaReport(
+        return ReplicaReport(
             replica: core.id, incarnation: core.incarnation, isClean: core.isClean, durable: end)
-        request(.report(report), from: node)
     }
 
     func deliver(_ message: ReplicaMessage, _ values: [UInt64], from sender: ReplicaID, to receiver: ReplicaID) {
@@ -140,6 +146,7 @@ extension World {
             guard nodes[node].core == nil, nodes[node].disk.replica == replica else { return }
             compare(node, value, state)
         case .register(let state): step(node, .register(state))
+        case .candidates(let state, let incarnations): decideElection(node, state, incarnations)
         case .transaction(let outcome): step(node, .transaction(outcome))
         }
     }
@@ -179,7 +186,8 @@ extension World {
         case .answer(let number, let answer): answered(number, answer, by: node)
         case .transact(let transaction): request(.transact(transaction), from: node)
         case .readRegister: request(.read, from: node)
-        case .suspectPrimary(let epoch): request(.suspect(epoch), from: node)
+        case .suspectPrimary(let epoch):
+            if options.membersElect { beginElection(node, of: epoch) } else { request(.suspect(epoch), from: node) }
         case .stop(let reason): stopped(node, reason)
         }
     }

@@ -12,6 +12,9 @@ package final class World {
         case boot(Int, life: Int)
         case request(StoreRequest, from: Int, life: Int)
         case reply(StoreReply, to: Int, life: Int)
+        case askReport(of: Int, for: Int, life: Int)
+        case reported(ReplicaReport, to: Int, life: Int)
+        case count(Int, life: Int)
         case controller
         case decided(RegisterTransaction)
         case rebuild
@@ -26,6 +29,8 @@ package final class World {
         case read
         case transact(RegisterTransaction)
         case suspect(Epoch)
+        case candidates
+        case propose(RegisterTransaction)
         case report(ReplicaReport)
     }
 
@@ -33,6 +38,7 @@ package final class World {
         case incarnation(ReplicaID, UInt64, RegisterState)
         case register(RegisterState)
         case transaction(TransactionOutcome)
+        case candidates(RegisterState, [ReplicaID: Incarnation])
     }
 
     package let seed: UInt64
@@ -44,6 +50,7 @@ package final class World {
     var store: SimulatedStore
     /// One-way cuts, `from * 16 + to`; the store is machine 15.
     var cuts: Set<Int> = []
+    var splitUntil = 0
     var faultsOn = true
     /// A configuration of some time ago, as a backup of the store holds it.
     var savedConfiguration: ShardConfiguration?
@@ -113,6 +120,9 @@ package final class World {
         case .boot(let node, let life): boot(node, life)
         case .request(let request, let node, let life): serve(request, of: node, life)
         case .reply(let reply, let node, let life): receive(reply, at: node, life)
+        case .askReport(let node, let asker, let life): askReport(of: node, for: asker, life)
+        case .reported(let report, let node, let life): reported(report, to: node, life)
+        case .count(let node, let life): count(node, life)
         case .controller: controller()
         case .decided(let transaction): change(transaction)
         case .rebuild: rebuildRegister()

@@ -20,6 +20,8 @@ package struct WorldOptions: Hashable, Sendable {
     /// A node reads the register only when its core asks for that; else it hears of every change, and reads now and
     /// then.
     package var readsWhenAsked = false
+    /// Members' nodes make elections, and controllers none.
+    package var membersElect = false
     /// Clients are silent for seconds, and a shard counts as idle soon.
     package var pauses = false
 
@@ -29,20 +31,28 @@ package struct WorldOptions: Hashable, Sendable {
     package init(seed: UInt64, mutant: Mutant? = nil) {
         var random = SeededRandom(seed: seed ^ 0x5EED)
         self.mutant = mutant
-        let kinds = [(3, 2), (3, 2), (3, 2), (3, 2), (3, 2), (5, 3), (5, 2), (5, 2), (1, 1)]
+        let kinds = [(3, 2), (3, 2), (3, 2), (3, 2), (3, 2), (5, 3), (5, 3), (5, 2), (1, 1)]
         (copies, minISR) = kinds[random.below(kinds.count)]
         for fault in Fault.allCases where random.chance(550) { faults.insert(fault) }
         wakesWhenAsked = random.chance(700)
         readsWhenAsked = random.chance(300)
         pauses = random.chance(400)
+        membersElect = random.chance(500)
+        if mutant == .confirmByOne { onlyOfFive() }
+    }
+
+    /// A register is confirmed by all but `minISR` - 1 of the copies, so a primary that was left behind finds no other
+    /// that was, where the minimum is two: that one confirmation is not enough shows where it is three.
+    private mutating func onlyOfFive() {
+        (copies, minISR, faults) = (5, 3, [.split])
     }
 
     package var description: String {
         let names = Fault.allCases.filter(faults.contains).map(\.rawValue).joined(separator: " ")
         let habits = [
-            wakesWhenAsked ? "wakesWhenAsked " : "", readsWhenAsked ? "readsWhenAsked " : "", pauses ? "pauses " : "",
-        ]
-        return
-            "copies=\(copies) minISR=\(minISR) mutant=\(mutant?.rawValue ?? "none") \(habits.joined())faults: \(names)"
+            wakesWhenAsked ? "wakesWhenAsked" : nil, readsWhenAsked ? "readsWhenAsked" : nil,
+            pauses ? "pauses" : nil, membersElect ? "membersElect" : nil,
+        ].compactMap(\.self).joined(separator: " ")
+        return "copies=\(copies) minISR=\(minISR) mutant=\(mutant?.rawValue ?? "none") \(habits) faults: \(names)"
     }
 }
