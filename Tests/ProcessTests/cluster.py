@@ -184,16 +184,18 @@ class Etcd(Member):
 
 
 class Lab:
-    """The whole of it. `proxied` nodes are reached through a proxy that a test can make misbehave."""
+    """The whole of it. `proxied` nodes are reached through a proxy that a test can make misbehave. Shards have one copy
+    unless `copies` says more: so that what a node does not answer is missing."""
 
     def __init__(
         self, folder: Path, nodes: int = 4, coordinators: int = 2, members: int = 1, deadline: int = 30,
-        proxied: Iterable[str] = (), log_level: str = "info",
+        proxied: Iterable[str] = (), log_level: str = "info", copies: int = 1,
     ) -> None:
         self.folder = folder
         self.config = folder / "cluster.yaml"
         self.deadline = deadline
         self.log_level = log_level
+        self.copies = copies
         self.etcd = [Etcd(self, f"etcd-{number + 1}") for number in range(members)]
         self.nodes = [Node(self, f"node-{number + 1}") for number in range(nodes)]
         self.coordinators = [Coordinator(self, f"coordinator-{number + 1}") for number in range(coordinators)]
@@ -279,6 +281,7 @@ class Lab:
             "tls": {"directory": str(self.folder / "certs")},
             "etcd": {"endpoints": [member.endpoint for member in self.etcd], "certificate": "operator"},
             "collections": {"shards": len(self.nodes)},
+            "replication": {"copies": self.copies, "min_in_sync": min(2, self.copies)},
             "limits": {"deadlineSeconds": self.deadline},
             "nodes": {
                 node.label: {

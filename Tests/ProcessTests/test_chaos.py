@@ -15,6 +15,7 @@ from linearize import Kind, Operation, load, save
 MINUTES = float(os.environ.get("FACET_CHAOS_MINUTES", "0"))
 SEED = int(os.environ.get("FACET_CHAOS_SEED", "1"))
 ONLY = frozenset(filter(None, os.environ.get("FACET_CHAOS_KINDS", "").split(",")))
+COPIES = int(os.environ.get("FACET_CHAOS_COPIES", "3"))
 DEADLINE = 5
 GROUPS = {
     "nodes": ["node-1", "node-2", "node-3", "node-4"],
@@ -25,7 +26,7 @@ GROUPS = {
 
 @pytest.mark.skipif(not MINUTES, reason="FACET_CHAOS_MINUTES says for how long")
 def test_every_promise_is_kept(make_lab: Callable[..., WiredLab], capsys: pytest.CaptureFixture[str]) -> None:
-    lab = make_lab(WiredLab, members=3, deadline=DEADLINE)
+    lab = make_lab(WiredLab, members=3, deadline=DEADLINE, copies=COPIES)
     chaos = Chaos(lab, SEED, MINUTES * 60, ONLY or None)
     report = chaos.run()
     with capsys.disabled():

@@ -1,0 +1,162 @@
+"""Shards with three copies: any one node may go, and nothing acknowledged is lost."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cluster import Lab, Node
+from harness import CallFailed, unit_vectors
+
+COLLECTION = "copies"
+# A copy that is not heard of is suspected after 1.5 s; a machine with other work needs some more until one has taken over.
+TAKEOVER_SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: Callable[..., Lab]) -> Lab:
+    lab = make_lab(Lab, copies=3)
+    lab.coordinators[0].client().create_collection(CollectionId=COLLECTION)
+    return lab
+
+
+@dataclass
+class Writers:
+    """Clients that enrol one vector after another and keep what was acknowledged."""
+
+    lab: Lab
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    longest: float = 0
+    ending: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "Writers":
+        self.threads = [threading.Thread(target=self._loop, args=(number,)) for number in range(2)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ending.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _loop(self, number: int) -> None:
+        coordinator = self.lab.coordinators[number]
+        vectors = unit_vectors(4_000, seed=100 + number)
+        for index in range(4_000):
+            if self.ending.is_set():
+                return
+            name, began = f"w{number}-{index}", time.monotonic()
+            try:
+                [face] = coordinator.index_vectors(COLLECTION, vectors[index : index + 1], [name])
+                self.acknowledged[face] = name
+                self.longest = max(self.longest, time.monotonic() - began)
+            except (CallFailed, ClientError, BotoCoreError, OSError) as failure:
+                self.errors.append(f"{type(failure).__name__}: {failure}")
+
+    def wait_for(self, more: int) -> None:
+        goal, limit = len(self.acknowledged) + more, time.monotonic() + 60
+        while len(self.acknowledged) < goal:
+            assert time.monotonic() < limit, f"no {more} enrolments in a minute; errors: {self.errors[-3:]}"
+            time.sleep(0.05)
+
+
+def wait_whole(lab: Lab) -> None:
+    """Until every shard has all its copies in sync."""
+    lab.coordinators[0].wait_until(
+        "whole", lambda: all(shard["CopiesInSync"] == 3 for shard in lab.shards(COLLECTION)), seconds=60
+    )
+
+
+def decides(lab: Lab) -> Node:
+    """A node that decides for a shard; not node-1, which keeps the ledger, without which nobody is answered."""
+    return next(lab.node(shard["Node"]) for shard in lab.shards(COLLECTION) if shard["Node"] != "node-1")
+
+
+def wait_taken_over(lab: Lab, gone: Node) -> None:
+    lab.coordinators[0].wait_until(
+        "taken over", lambda: all(shard["Node"] != gone.label for shard in lab.shards(COLLECTION)), seconds=60
+    )
+
+
+def require_kept(lab: Lab, writers: Writers) -> None:
+    assert not writers.errors, f"{len(writers.errors)} errors: {writers.errors[:3]}"
+    for coordinator in lab.coordinators:
+        there = set(coordinator.face_ids(COLLECTION))
+        assert writers.acknowledged.keys() <= there, f"{len(writers.acknowledged.keys() - there)} faces are lost"
+
+
+def test_every_node_has_copies_and_all_are_in_sync(lab: Lab) -> None:
+    wait_whole(lab)
+    for shard in lab.shards(COLLECTION):
+        nodes = [copy["Node"] for copy in shard["Copies"]]
+        assert len(set(nodes)) == 3 and shard["Node"] in nodes, shard
+
+
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+def test_a_node_that_goes_is_stood_in_for(lab: Lab, fault: str) -> None:
+    """No client sees an error, whoever decided for a shard."""
+    wait_whole(lab)
+    gone = decides(lab)
+    with Writers(lab) as writers:
+        writers.wait_for(20)
+        getattr(gone, fault)()
+        writers.wait_for(20)
+        wait_taken_over(lab, gone)
+        if fault == "kill":
+            gone.start()
+        else:
+            gone.resume()
+        wait_whole(lab)
+        writers.wait_for(20)
+    require_kept(lab, writers)
+    assert writers.longest < TAKEOVER_SECONDS
+
+
+def test_searches_find_what_was_enrolled_before_the_takeover(lab: Lab) -> None:
+    wait_whole(lab)
+    vectors = unit_vectors(20, seed=7)
+    names = [f"s{number}" for number in range(20)]
+    lab.coordinators[0].index_vectors(COLLECTION, vectors, names)
+    gone = decides(lab)
+    gone.kill()
+    for number in range(20):
+        coordinator = lab.coordinators[number % 2]
+        matches = coordinator.search_vector(COLLECTION, vectors[number], limit=1, cosine=0.9).json["FaceMatches"]
+        assert [match["Face"]["ExternalImageId"] for match in matches] == [names[number]]
+    gone.start()
+    wait_whole(lab)
+
+
+def test_deleted_faces_stay_deleted_through_takeovers(lab: Lab) -> None:
+    wait_whole(lab)
+    vectors = unit_vectors(30, seed=8)
+    client = lab.coordinators[0].client()
+    ids = lab.coordinators[0].index_vectors(COLLECTION, vectors, [f"d{number}" for number in range(30)])
+    assert sorted(client.delete_faces(CollectionId=COLLECTION, FaceIds=ids)["DeletedFaces"]) == sorted(ids)
+    for _ in range(2):
+        gone = decides(lab)
+        gone.kill()
+        wait_taken_over(lab, gone)
+        assert not set(ids) & set(lab.coordinators[1].face_ids(COLLECTION))
+        gone.start()
+        wait_whole(lab)
+        assert not set(ids) & set(lab.coordinators[0].face_ids(COLLECTION))
+
+
+def test_a_cluster_that_starts_again_has_everything(lab: Lab) -> None:
+    wait_whole(lab)
+    before = set(lab.coordinators[0].face_ids(COLLECTION))
+    for node in lab.nodes:
+        node.kill()
+    for node in lab.nodes:
+        node.launch()
+    for node in lab.nodes:
+        node.wait_ready()
+    wait_whole(lab)
+    assert before and set(lab.coordinators[0].face_ids(COLLECTION)) == before
