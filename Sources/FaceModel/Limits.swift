@@ -41,7 +41,7 @@ package enum Limits {
     /// Records of one letter between copies, about; their frame has room for more.
     package static let replicaLetterBytes = 3 << 20
     /// Newest records that a copy keeps in memory for others that lag a little, and behind which the log is cut.
-    package static let replicaRecordsKeptBytes = 8 << 20
+    package static let replicaRecordsKeptBytes = 1 << 20
     package static let logRecordsKeptForCopies = 262_144
     /// A batch that changes nothing is answered once the other copies confirm that nothing was decided without this one.
     package static let confirmSecondsMax = 10

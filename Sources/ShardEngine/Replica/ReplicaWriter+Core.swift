@@ -168,9 +168,11 @@ extension ReplicaWriter {
 
     /// What others may know of this replica's part.
     func showRole() {
+        // Once it has stopped nobody else can be chosen either: what it has applied stays all there is.
+        let isAlone = core.isAlone || (core.isStopped && published.role?.isAlone == true)
         published.setRole(
             .init(
-                isAlone: core.isAlone, isPrimary: core.isPrimary, epoch: core.epoch, commit: core.commit,
+                isAlone: isAlone, isPrimary: core.isPrimary, epoch: core.epoch, commit: core.commit,
                 configuration: core.configuration))
         guard core.isServing || failure != nil || core.isStopped || core.configuration.isr != [descriptor.replica]
         else { return }
