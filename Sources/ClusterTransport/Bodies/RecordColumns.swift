@@ -43,7 +43,8 @@ extension WireLetter.Append {
         guard start <= end, end - start <= UInt64(TransportLimits.recordsMax) else {
             throw BodyError("append.last", "\(end) behind \(start); \(TransportLimits.recordsMax) records at most")
         }
-        guard (start == 0) == (startEpoch == 0) else {
+        // 0 further on: the sender's log no longer holds that record.
+        guard start > 0 || startEpoch == 0 else {
             throw BodyError("append.previous_epoch", "\(startEpoch) at position \(start)")
         }
         guard runFirsts.count == runEpochs.count, runFirsts.isEmpty == (start == end) else {

@@ -188,6 +188,7 @@ nonisolated struct WireLetter: Sendable {
       set {_uniqueStorage()._previous = newValue}
     }
 
+    /// 0 before the first record, and where the log no longer holds that one
     var previousEpoch: UInt64 {
       get {_storage._previousEpoch}
       set {_uniqueStorage()._previousEpoch = newValue}
