@@ -68,7 +68,8 @@ extension World {
         queue.add(.boot(node, life: life), at: now + delay)
     }
 
-    /// A disk that loses what was synced; only as long as the promise holds: `minISR` - 1 of the in-sync set.
+    /// A disk that loses what was synced; only as long as the promise holds: `minISR` - 1 of the in-sync set, and never
+    /// the last of it (a rebuilt register names one).
     private func damage(_ node: Int, _ kind: WorldOptions.Fault) {
         guard mayLose(node) else { return }
         crash(node)
@@ -109,7 +110,7 @@ extension World {
         guard members.contains(nodes[node].disk.replica) else { return true }
         let others = members.filter { Self.node(of: $0) != node }
         let allClean = others.allSatisfy { isIntact($0) ? !nodes[Self.node(of: $0)].disk.torn && isClean($0) : true }
-        return lost < options.minISR - 1 && allClean
+        return lost < min(options.minISR, members.count) - 1 && allClean
     }
 
     private func isClean(_ replica: ReplicaID) -> Bool { nodes[Self.node(of: replica)].core?.isClean ?? true }
