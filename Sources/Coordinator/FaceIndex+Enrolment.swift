@@ -51,8 +51,7 @@ extension FaceIndex {
         let handle = try await handle(name, tenant: context.tenant, context.scope)
         let token = token(context, ordinal: 0)
         // Beside the gathering, which a newer map begins again: what was deleted before stays deleted. A shard that is
-        // asked again because nobody knows whether it deleted names what it deleted before as not found, and so may
-        // this answer: the faces are gone either way.
+        // asked again because nobody knows whether it deleted knows the token, and answers as it did then.
         let deletions = FoundFaces()
         let gathering = await gather(ShardAnswers<DeleteOutcome>(), from: handle, context.scope) {
             (_, call) async throws(ShardError) in

@@ -75,6 +75,30 @@ import Testing
         await bench.stop()
     }
 
+    @Test func aDeleteThatIsAskedAgainAtTheNextPrimaryIsAnsweredAsItWas() async throws {
+        let bench = try await bench()
+        let token = RequestToken(Bits128(high: 3, low: 3))
+        let ids = try await bench.ask { (node) throws(ShardError) in
+            try await node.enrol(CopiesBench.faces(0..<30), bench.call()).faces
+        }
+        for number in 0..<3 {
+            let outcome = try await bench.ask { (node) throws(ShardError) in
+                try await node.delete(ids, token: token, bench.call())
+            }
+            #expect(outcome.deleted == ids && outcome.notFound.isEmpty, "time \(number)")
+            let primary = Int(bench.registers.state.configuration.primary.bits.low)
+            await bench.kill(primary)
+            bench.start(primary)
+            try await bench.open(primary, .existing)
+            #expect(try await bench.eventually { bench.registers.state.configuration.isr.count == 3 })
+        }
+        let stranger = try await bench.ask { (node) throws(ShardError) in
+            try await node.delete(ids, token: .none, bench.call())
+        }
+        #expect(stranger.deleted.isEmpty && stranger.notFound == ids)
+        await bench.stop()
+    }
+
     /// Killed again and again, whoever decides: nothing acknowledged is lost, nothing deleted comes back.
     @Test func nothingAcknowledgedIsLostAsNodesDie() async throws {
         let bench = try await bench()

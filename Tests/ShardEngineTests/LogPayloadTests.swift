@@ -26,8 +26,8 @@ import VectorSearch
     func recordsComeBackToTheLastBit(seed: UInt64) throws {
         let put = put(seed: seed)
         #expect(try PutRecord(payload: put.payload, at: LogIndex(1)) == put)
-        let delete = DeleteRecord(id: put.id, key: put.key, nextCount: 4)
-        #expect(try DeleteRecord(payload: delete.payload, at: LogIndex(1)) == delete)
+        let delete = DeleteRecord(id: put.id, key: put.key, nextCount: 4, token: .none)
+        #expect(try DeleteRecord(payload: delete.payload, token: .none, at: LogIndex(1)) == delete)
         let split = BucketSplit(
             parent: .root, children: (LeafID(256), LeafID(4_000_000_000)),
             centroids: (put.vector, self.put(seed: 99).vector))

@@ -70,6 +70,23 @@ import WriteAheadLog
             ])
     }
 
+    @Test func aDeleteThatIsAskedAgainIsAnsweredAsItWas() {
+        let (own, other) = (RequestToken(Bits128(high: 1, low: 1)), RequestToken(Bits128(high: 1, low: 2)))
+        let gone = keys.faceID(key: face(1).key, count: 0)
+        var known = KnownFaces()
+        known.deletions[gone] = own
+        for (token, isAgain) in [(own, true), (other, false), (.none, false)] {
+            let proposal = Proposal(
+                id: ProposalID(value: 1), roots: [.root], request: .delete([gone], token: token))
+            let batch = machine.batch([proposal], known: known)
+            #expect(batch.entries.isEmpty)
+            #expect(
+                outcomes(batch, at: .zero) == [
+                    .deleted(isAgain ? [gone] : [], notFound: isAgain ? [] : [gone], at: .zero)
+                ])
+        }
+    }
+
     @Test func whoBelievesInOtherRootsIsToldTheRightOnesInHisTurn() {
         let machine = ShardMachine(tree: DatedTree(roots: [LeafID(3)]))
         let mistaken = Proposal(id: ProposalID(value: 1), roots: [.root], request: .enrol([face(1)], keys))

@@ -72,6 +72,8 @@ struct DeleteRecord: Equatable {
     var id: FaceID
     var key: FaceKey
     var nextCount: UInt32
+    /// Of the request; the record's own.
+    var token: RequestToken
 
     var payload: [UInt8] {
         var writer = ByteWriter()
@@ -82,13 +84,15 @@ struct DeleteRecord: Equatable {
         return writer.bytes
     }
 
-    init(id: FaceID, key: FaceKey, nextCount: UInt32) {
+    init(id: FaceID, key: FaceKey, nextCount: UInt32, token: RequestToken) {
         self.id = id
         self.key = key
         self.nextCount = nextCount
+        self.token = token
     }
 
-    init(payload: [UInt8], at index: LogIndex) throws(ReplicaError) {
+    init(payload: [UInt8], token: RequestToken, at index: LogIndex) throws(ReplicaError) {
+        self.token = token
         do {
             var reader = ByteReader(payload)
             guard try reader.u8() == Self.version else {

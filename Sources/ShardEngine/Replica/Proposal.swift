@@ -41,6 +41,8 @@ struct KnownFaces {
     var keys: [FaceKey: FaceKeyState] = [:]
     /// Live faces among the ids asked for.
     var live: [FaceID: FaceKey] = [:]
+    /// Of those that were deleted lately, by which request.
+    var deletions: [FaceID: RequestToken] = [:]
 }
 
 enum ProposalOutcome: Equatable {

@@ -86,10 +86,13 @@ struct ShardMachine {
     private func delete(
         _ id: FaceID, token: RequestToken, known: inout KnownFaces, batch: inout ShardBatch
     ) -> Bool {
-        guard let key = known.live.removeValue(forKey: id) else { return false }
+        // Whoever asks again because the answer was lost is told what the first answer said.
+        guard let key = known.live.removeValue(forKey: id) else {
+            return token != .none && known.deletions[id] == token
+        }
         let count = (known.keys[key]?.count ?? 0) + 1
         known.keys[key] = FaceKeyState(count: count, live: false)
-        let delete = DeleteRecord(id: id, key: key, nextCount: count)
+        let delete = DeleteRecord(id: id, key: key, nextCount: count, token: token)
         batch.entries.append(LogEntry(type: .delete, token: token, payload: delete.payload))
         batch.changes.append(.delete(delete))
         return true

@@ -69,6 +69,8 @@ final class ShardState: Sendable {
                     let key = FaceKey(bytes: [UInt8](row["key"] as Data))
                     known.live[id] = key
                     known.keys[key] = FaceKeyState(count: row["count"], live: true)
+                } else if let token = try Self.deletion(of: id, in: database) {
+                    known.deletions[id] = token
                 }
             }
             return known
@@ -94,6 +96,7 @@ final class ShardState: Sendable {
         try write { database in
             var balance = 0
             for change in changes { balance += try Self.apply(change, to: database) }
+            try Self.note(changes, through: index, in: database)
             try database.execute(
                 sql: "UPDATE meta SET applied = ?, faces = faces + ?", arguments: [Int64(index.value), balance])
         }
@@ -269,6 +272,16 @@ extension ShardState {
                         id INTEGER PRIMARY KEY NOT NULL, parent INTEGER NOT NULL, centroid BLOB NOT NULL,
                         lsn INTEGER NOT NULL
                     );
+                    """)
+        }
+        // Shards from before do not know who deleted what.
+        migrator.registerMigration("4") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE deletion (
+                        id BLOB PRIMARY KEY NOT NULL, token BLOB NOT NULL, lsn INTEGER NOT NULL
+                    ) WITHOUT ROWID;
+                    CREATE INDEX deletion_lsn ON deletion (lsn);
                     """)
         }
         return migrator
