@@ -37,11 +37,12 @@ let package = Package(
     targets: [
         module("FaceModel", []),
         module("ClusterModel", ["FaceModel"]),
+        module("Replication", ["FaceModel"]),
         module("AuditLedger", ["FaceModel", crypto]),
         module(
             "ClusterTransport",
             [
-                "FaceModel", "ClusterModel", "AuditLedger", crypto, log, nio, nioPosix, nioSSL,
+                "FaceModel", "ClusterModel", "Replication", "AuditLedger", crypto, log, nio, nioPosix, nioSSL,
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
@@ -63,16 +64,15 @@ let package = Package(
             "ShardEngine",
             [
                 "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore",
-                "ClusterModel",
+                "ClusterModel", "Replication",
                 "AuditLedger", grdb, log, .product(name: "Metrics", package: "swift-metrics"),
             ]),
         .target(name: "CAllocationCount", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra"])]),
         .executableTarget(
             name: "engine-bench",
             dependencies: [
-                "CAllocationCount", "ClusterModel", "CVectorKernels", "FaceModel", "SegmentStore", "ShardEngine",
-                "StorageIO",
-                "VectorSearch",
+                "CAllocationCount", "ClusterModel", "CVectorKernels", "FaceModel", "Replication", "SegmentStore",
+                "ShardEngine", "StorageIO", "VectorSearch",
             ], swiftSettings: settings),
         .executableTarget(
             name: "transport-bench",

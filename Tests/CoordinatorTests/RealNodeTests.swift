@@ -46,9 +46,10 @@ import Testing
     @Test func aNodeThatRestartsIsOpenedAgain() async throws {
         let nodes = Nodes()
         let controlPlane = MemoryControlPlane()
-        let services = [
-            try await nodes.start(0, folder: 0, in: controlPlane), try await nodes.start(1, folder: 1, in: controlPlane),
-        ]
+        var services: [any ShardService] = []
+        for number in 0..<2 {
+            services.append(try await nodes.start(number, folder: number, in: controlPlane))
+        }
         let bench = try await ClusterBench(services, in: controlPlane)
         let name = try #require(CollectionName("c"))
         _ = try await bench.index.createCollection(

@@ -14,7 +14,11 @@ final class BenchShard: Sendable {
     /// Made anew, or opened as it stands; `number` tells shards apart.
     init(directory: String, number: UInt64, dimension: Int, threads: Int, making: Bool) async throws {
         self.directory = directory
-        node = ShardNode(directory: directory, files: POSIXFileSystem(), pool: ScanPool(threads: threads))
+        let registers = BenchRegisters.of(directory)
+        node = ShardNode(
+            directory: directory, files: POSIXFileSystem(), pool: ScanPool(threads: threads),
+            surroundings: ReplicaSurroundings(
+                node: .embedded, incarnation: registers.raised(), registers: registers, post: NoPost()))
         descriptor = ShardDescriptor(
             tenant: .embedded, collection: CollectionUID(Bits128(high: 1, low: 2)),
             shard: ShardID(Bits128(high: 0, low: number)), replica: ReplicaID(Bits128(high: 0, low: number)),
