@@ -1,4 +1,4 @@
-package import FaceModel
+import FaceModel
 package import StorageIO
 
 /// The normal open is the recovery.
