@@ -152,9 +152,10 @@ def page() -> str:
     lines = [
         "# When something breaks",
         "",
-        "What a client sees when it searches a collection of four shards on four nodes, what the log says, what the",
-        "metrics say, and what brings it back. `Tests/ProcessTests/test_cluster_faults.py` makes every row happen;",
-        "this page is written by `Tests/ProcessTests/faults.py`.",
+        "What a client sees when it searches a collection of four shards **of one copy each** on four nodes, what the log",
+        "says, what the metrics say, and what brings it back. `Tests/ProcessTests/test_cluster_faults.py` makes every row",
+        "happen; this page is written by `Tests/ProcessTests/faults.py`. With three copies, as `make cluster` has them,",
+        "another copy answers within seconds, and the client waits for it: `Tests/ProcessTests/test_copies.py`.",
         "",
         "An answer never takes longer than the deadline (`limits.deadlineSeconds`), and a shard that said nothing",
         "never looks like \"no match\". Of one shard that gives no answer the client sees",
