@@ -14,8 +14,10 @@ CONFIG ?= cluster-configs/lab.yaml
 BUILD := swift build -c release --explicit-target-dependency-import-check error
 # Newer than every source once the release build stands; CI's has warnings as errors, another build.
 BUILT := .build/built$(if $(CI),-strict)
-# Swift Testing only, which runs tests in parallel by itself; against the release build.
-TEST := swift test -c release --disable-xctest --explicit-target-dependency-import-check error
+# Swift Testing only, which runs tests in parallel by itself; linked with the release build. `swift test` would build by
+# itself, and with other flags: everything a second time, the dependencies too.
+BUILD_TESTS := $(BUILD) --build-tests --disable-xctest
+TEST := swift test -c release --disable-xctest --skip-build
 # They wait for real sockets and processes, and must not wait for a processor as well: run by themselves.
 WIRED := ControlPlaneTests|ClusterTransportTests
 FORMAT := swift format lint --strict --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
@@ -58,18 +60,21 @@ cluster-stop: ## stop what `make cluster` started, and nothing else
 test: deps ## everything that CI runs
 	$(call step,format,$(FORMAT))
 	@$(MAKE) --no-print-directory $(BUILT)
+	$(call step,build of the Swift tests,$(BUILD_TESTS))
 	$(call step,Swift tests,$(TEST) --skip '$(WIRED)')
-	$(call step,Swift tests of wires and stores,$(TEST) --skip-build --filter '$(WIRED)')
+	$(call step,Swift tests of wires and stores,$(TEST) --filter '$(WIRED)')
 	$(call step,process tests,$(PYTHON) -m pytest Tests/ProcessTests)
 
 check: ## format and tidy tests
 	$(call step,format,$(FORMAT))
+	$(call step,build of the Swift tests,$(BUILD_TESTS))
 	$(call step,tidy tests,$(TEST) --filter TidyTests)
 
 format: ## rewrite the sources as the format lint wants them
 	@swift format --in-place --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 
 soak: build ## the long tests: 1,000,000 mutated frames, 1,000,000 engine operations, 1,000 kills, rot everywhere, 80 restarts under load
+	$(call step,build of the Swift tests,$(BUILD_TESTS))
 	$(call step,fuzz,FACET_FUZZ=1000000 $(TEST) --filter FuzzTests)
 	$(call step,engine beside its model,FACET_ENGINE_OPS=1000000 $(TEST) --filter EngineModelTests)
 	$(call step,soak,FACET_KILLS=1000 FACET_ROT_FLIPS=400 FACET_RESTARTS=10 $(PYTHON) -m pytest Tests/ProcessTests \
