@@ -18,8 +18,10 @@ BUILT := .build/built$(if $(CI),-strict)
 # itself, and with other flags: everything a second time, the dependencies too.
 BUILD_TESTS := $(BUILD) --build-tests --disable-xctest
 TEST := swift test -c release --disable-xctest --skip-build
-# They wait for real sockets and processes, and must not wait for a processor as well: run by themselves.
+# They wait for real sockets and processes, or have a request's deadline, and must not wait as well for a processor that
+# computing tests use up: run by themselves.
 WIRED := ControlPlaneTests|ClusterTransportTests
+TIMED := CoordinatorTests|RekognitionAPITests|CopiesTests
 FORMAT := swift format lint --strict --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 PYTHON := .runtime/venv/bin/python
 ENGINE_BENCH := swift build -c release --package-path Benchmarks --product engine-bench
@@ -61,7 +63,8 @@ test: deps ## everything that CI runs
 	$(call step,format,$(FORMAT))
 	@$(MAKE) --no-print-directory $(BUILT)
 	$(call step,build of the Swift tests,$(BUILD_TESTS))
-	$(call step,Swift tests,$(TEST) --skip '$(WIRED)')
+	$(call step,Swift tests that compute,$(TEST) --skip '$(WIRED)|$(TIMED)')
+	$(call step,Swift tests of requests,$(TEST) --filter '$(TIMED)')
 	$(call step,Swift tests of wires and stores,$(TEST) --filter '$(WIRED)')
 	$(call step,process tests,$(PYTHON) -m pytest Tests/ProcessTests)
 

@@ -99,6 +99,43 @@ import Testing
         await bench.stop()
     }
 
+    /// Nobody can confirm and nobody can be chosen: requests end at their deadline or are turned away, and none piles up.
+    @Test func writesThatNobodyConfirmsAreBounded() async throws {
+        let bench = try await bench()
+        let faces = CopiesBench.faces(0..<1)
+        _ = try await bench.ask { (node) throws(ShardError) in try await node.enrol(faces, bench.call()) }
+        let primary = Int(bench.registers.state.configuration.primary.bits.low)
+        let node = try #require(bench.post.node(CopiesBench.node(primary)))
+        bench.registers.setDown(true)
+        bench.post.cut(CopiesBench.node(primary), true)
+        let ends = await withTaskGroup(of: ShardError?.self) { group in
+            for number in 0..<(3 * Limits.logInboxMax) {
+                group.addTask {
+                    do throws(ShardError) {
+                        _ = try await node.enrol(
+                            CopiesBench.faces(number + 1..<number + 2), bench.call(.seconds(5)))
+                        return nil
+                    } catch {
+                        return error
+                    }
+                }
+                // So that the writer takes what has come before more comes.
+                if number.isMultiple(of: 512) { await Task.yield() }
+            }
+            // What was written before the cut was noticed waits for the other copies; they come back at last.
+            group.addTask {
+                _ = try? await Task.sleep(for: .seconds(6))
+                bench.registers.setDown(false)
+                bench.post.cut(CopiesBench.node(primary), false)
+                return nil
+            }
+            return await group.reduce(into: [ShardError?]()) { $0.append($1) }
+        }
+        #expect(ends.contains { if case .busy? = $0 { true } else { false } })
+        #expect(ends.contains { if case .deadlineExceeded? = $0 { true } else { false } })
+        await bench.stop()
+    }
+
     /// Killed again and again, whoever decides: nothing acknowledged is lost, nothing deleted comes back.
     @Test func nothingAcknowledgedIsLostAsNodesDie() async throws {
         let bench = try await bench()

@@ -1,10 +1,8 @@
 import ClusterModel
 import FaceModel
 import Replication
-import StorageIO
+import ShardEngine
 import Synchronization
-
-@testable import ShardEngine
 
 /// The registers of nodes that have no cluster: every shard has one copy, whose register is made when it is first read.
 /// They are one directory's, and outlive its nodes as a control plane does.
@@ -61,20 +59,5 @@ final class LoneRegisters: ShardRegisters {
 
     func processes(of shard: ShardID) async throws(ControlPlaneError) -> [ReplicaID: ReplicaProcess] {
         state.withLock { [ReplicaID(shard.bits): ReplicaProcess(node: .embedded, incarnation: $0.incarnation)] }
-    }
-}
-
-extension ShardNode {
-    /// A node that has no cluster.
-    convenience init(
-        directory: String, files: any FileSystem, pool: ScanPool, capacityBytes: Int = 0, locksMemory: Bool = false,
-        mapsPlanes: Bool = false
-    ) {
-        let registers = LoneRegisters.of(directory)
-        self.init(
-            directory: directory, files: files, pool: pool,
-            surroundings: ReplicaSurroundings(
-                node: .embedded, incarnation: registers.raised(), registers: registers, post: NoPost()),
-            capacityBytes: capacityBytes, locksMemory: locksMemory, mapsPlanes: mapsPlanes)
     }
 }

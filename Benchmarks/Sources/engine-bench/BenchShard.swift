@@ -14,7 +14,7 @@ final class BenchShard: Sendable {
     /// Made anew, or opened as it stands; `number` tells shards apart.
     init(directory: String, number: UInt64, dimension: Int, threads: Int, making: Bool) async throws {
         self.directory = directory
-        let registers = BenchRegisters.of(directory)
+        let registers = LoneRegisters.of(directory)
         node = ShardNode(
             directory: directory, files: POSIXFileSystem(), pool: ScanPool(threads: threads),
             surroundings: ReplicaSurroundings(

@@ -6,6 +6,15 @@ import WriteAheadLog
 
 /// Clients' requests: writes in batches, one outstanding at a time, and reads that must see all of them.
 extension ReplicaWriter {
+    /// As many as an inbox holds wait while a batch is outstanding, however long the other copies take.
+    func wait(_ request: WaitingRequest) {
+        guard waiting.count < Limits.logInboxMax else {
+            let reason = "\(waiting.count) requests wait for its other copies already"
+            return request.resume(.failure(.busy(descriptor.shard, reason: reason)))
+        }
+        waiting.append(request)
+    }
+
     /// Takes as much of what waits as fits a batch, where nothing is outstanding.
     func propose() {
         while outstanding == nil, owedSync == nil, !waiting.isEmpty {
@@ -37,6 +46,7 @@ extension ReplicaWriter {
 
     private func propose(_ requests: [WaitingRequest]) {
         let (taken, reserved) = admit(requests)
+        guard !taken.isEmpty else { return }
         let proposals = taken.enumerated().map { number, request in
             Proposal(id: ProposalID(value: UInt64(number)), roots: request.roots, request: request.request)
         }

@@ -113,7 +113,7 @@ final class ReplicaWriter {
 
     private func take(_ item: ReplicaInbox.Item) {
         switch item {
-        case .request(let request): waiting.append(request)
+        case .request(let request): wait(request)
         case .read(let read): begin(read)
         case .letter(let letter): receive(letter)
         case .register(let register): observe(register)

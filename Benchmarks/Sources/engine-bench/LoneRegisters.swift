@@ -1,0 +1,1 @@
+../../../Tests/ShardEngineTests/LoneRegisters.swift
