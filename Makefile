@@ -107,9 +107,13 @@ bench-transport: deps ## what a call between two processes costs, beside HTTP; S
 	$(call step,build,swift build -c release --package-path Benchmarks --product transport-bench)
 	$(call step,transport,Benchmarks/.build/release/transport-bench $(SECONDS_EACH))
 
-bench-engine: ## the search engine beside its bars, 1 M faces; ARGS='--faces 100000 --only kernels,store'
+bench-engine: ## the search engine beside its bars and peers, 1 M faces; one part: ARGS='--faces 100000 --only kernels,store'
 	$(call step,build,$(ENGINE_BENCH))
 	$(call step,search engine,Benchmarks/.build/release/engine-bench $(ARGS))
+ifeq ($(strip $(ARGS)),)
+	$(call step,a shard,Benchmarks/.build/release/engine-bench --only shard --dimensions 512 --faces 200000)
+	@$(MAKE) --no-print-directory bench-peers ARGS='--peers flat,ivf,rabitq,scann --probes 100'
+endif
 
 bench-engine-12m: ## 12 M faces as segments (29 GB of disk), searched by 2 threads; ARGS='--faces 200000'
 	$(call step,build,$(ENGINE_BENCH))

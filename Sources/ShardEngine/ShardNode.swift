@@ -113,6 +113,9 @@ package final class ShardNode: ShardService {
             diskTotalBytes: space.total)
     }
 
+    /// The parts of the node's copies among those of their shards, as each copy last knew it.
+    package var copies: CopyCensus { shelf.copies() }
+
     /// Ends every writer; returns when all files are closed. Requests that come later are refused.
     package func stop() async {
         await shelf.stop()
@@ -136,6 +139,16 @@ extension ShardNode: ReplicaHost {
 
     /// A shard's register as it was read or has changed; of a shard that is not here it is nobody's.
     package func observe(_ register: RegisterState, of shard: ShardID) { shelf.copy(shard)?.observe(register) }
+}
+
+/// How many of a node's copies have which part.
+package struct CopyCensus: Hashable, Sendable {
+    /// That decide for their shard.
+    package var primary = 0
+    /// That count for what is acknowledged, primaries among them.
+    package var inSync = 0
+    /// That have to catch up before they count.
+    package var behind = 0
 }
 
 /// Memory of this process as the kernel counts it.

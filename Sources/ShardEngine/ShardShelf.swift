@@ -172,6 +172,18 @@ final class ShardShelf: Sendable {
         return census
     }
 
+    func copies() -> CopyCensus {
+        let slots = state.withLock { Array($0.slots.values) }
+        var census = CopyCensus()
+        for slot in slots {
+            guard case .open(let replica) = slot, let role = replica.role else { continue }
+            if role.isPrimary { census.primary += 1 }
+            let isInSync = role.configuration.isr.contains(replica.descriptor.replica)
+            if isInSync { census.inSync += 1 } else { census.behind += 1 }
+        }
+        return census
+    }
+
     private func openingStep(_ shard: ShardID) throws(ShardError) -> Step {
         let step = state.withLock { state -> Step? in
             switch state.slots[shard] {

@@ -22,6 +22,11 @@ struct NodeWatch: Sendable {
                 ("facet_node_uptime_seconds", statistics.uptimeSeconds),
             ]
         }
+        let copies = shards.copies
+        values += [
+            ("facet_node_copies_primary", copies.primary), ("facet_node_copies_in_sync", copies.inSync),
+            ("facet_node_copies_behind", copies.behind),
+        ]
         if let status = await ledgerStatus() {
             values += [
                 ("facet_ledger_leaves", Int(clamping: status.treeSize)),

@@ -96,6 +96,10 @@ def test_every_node_has_copies_and_all_are_in_sync(lab: Lab) -> None:
     for shard in lab.shards(COLLECTION):
         nodes = [copy["Node"] for copy in shard["Copies"]]
         assert len(set(nodes)) == 3 and shard["Node"] in nodes, shard
+    shards = len(lab.shards(COLLECTION))
+    parts = [node.metrics() for node in lab.nodes]
+    for part, copies in (("primary", shards), ("in_sync", 3 * shards), ("behind", 0)):
+        assert sum(metrics[f"facet_node_copies_{part}"] for metrics in parts) == copies, part
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])

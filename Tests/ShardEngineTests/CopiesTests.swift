@@ -37,6 +37,10 @@ import Testing
         }
         #expect(try await found(bench, faces[17]) == outcome.faces[17])
         let primary = Int(bench.registers.state.configuration.primary.bits.low)
+        for number in 0..<3 {
+            let node = try #require(bench.post.node(CopiesBench.node(number)))
+            #expect(node.copies == CopyCensus(primary: number == primary ? 1 : 0, inSync: 1, behind: 0))
+        }
         for number in 0..<3 where number != primary {
             let follower = try #require(bench.post.node(CopiesBench.node(number)))
             await #expect(throws: ShardError.notPrimary(bench.shard)) {

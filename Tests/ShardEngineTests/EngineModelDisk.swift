@@ -6,9 +6,11 @@ import Synchronization
 /// In one test process a merge may outlive the node that began it, as it never outlives a process.
 final class EngineModelDisk: FileSystem {
     private let disk: any FileSystem
+    /// SQLite's files are elsewhere; told when the shard wants them durable.
+    private let state: StateImage
     private let alive = Mutex(true)
 
-    init(_ disk: any FileSystem) { self.disk = disk }
+    init(_ disk: any FileSystem, state: StateImage) { (self.disk, self.state) = (disk, state) }
 
     func end() { alive.withLock { $0 = false } }
 
@@ -27,7 +29,11 @@ final class EngineModelDisk: FileSystem {
     }
 
     func exists(_ path: String) throws(FileError) -> Bool {
-        try living(path) { () throws(FileError) in try disk.exists(path) }
+        try living(path) { () throws(FileError) in
+            // What `ShardState.synchronize` asks first, and only it.
+            if path.hasSuffix("state.sqlite-wal") { state.take() }
+            return try disk.exists(path)
+        }
     }
 
     func list(_ directory: String) throws(FileError) -> [String] {

@@ -98,7 +98,6 @@ extension EngineModelRun {
         let now = try await shard.statistics().bufferedFaces
         if now < buffered + faces {
             tally.flushes += 1
-            flushedInThisLife = true
         }
         buffered = now
     }
@@ -140,7 +139,6 @@ extension EngineModelRun {
     // MARK: Ends and beginnings
 
     private func noteOpening() async throws {
-        flushedInThisLife = false
         buffered = try await shard.statistics().bufferedFaces
     }
 
@@ -158,7 +156,7 @@ extension EngineModelRun {
     func losePower() async throws {
         let (seed, forgetting) = (random.next(), random.next() & 1 == 0)
         try await settle()
-        try await shard.losePower(seed: seed, forgettingState: forgetting && !flushedInThisLife)
+        try await shard.losePower(seed: seed, forgettingState: forgetting)
         try await noteOpening()
         tally.powerLosses += 1
         try await noteStatistics()
@@ -174,7 +172,7 @@ extension EngineModelRun {
         let interrupted = try await writeUntilFailure(faces: isLarge ? 400 : 5)
         let (seed, forgetting) = (random.next(), random.next() & 1 == 0)
         try await noteFlush(adding: 0)
-        try await shard.losePower(seed: seed, forgettingState: forgetting && !flushedInThisLife)
+        try await shard.losePower(seed: seed, forgettingState: forgetting)
         try await noteOpening()
         tally.powerLosses += 1
         let reached = abs(try await shard.statistics().faces - model.count)

@@ -54,8 +54,6 @@ final class EngineModelRun {
     var sigmasInstead: Double?
     /// Ids that lived once.
     var buried: [FaceID] = []
-    /// Something was flushed since the shard was opened.
-    var flushedInThisLife = false
     /// Rows of the buffer after the last write.
     var buffered = 0
     private var lsn = LogIndex.zero

@@ -15,12 +15,10 @@ final class EngineModelShard {
     private(set) var node: ShardNode
     /// Nodes so far: every second one maps what it can, so that both kinds read what either wrote.
     private var lives = 0
-    /// `state.sqlite` as it was when the shard was opened: what a loss of power may bring back.
-    private var image: [String: Data] = [:]
+    private let state: StateImage
 
     private var folder: String { "\(root)/\(descriptor.shard)" }
     private var call: ShardCall { descriptor.call() }
-    private static let stateNames = ["state.sqlite", "state.sqlite-wal"]
 
     /// A new, empty shard. Its folder is made on the real disk, which can rename one, and moved.
     init(dimension: Int, using random: inout SplitMix) async throws {
@@ -33,7 +31,8 @@ final class EngineModelShard {
         let maker = ShardNode(directory: root, files: POSIXFileSystem(), pool: ScanPool(threads: 2))
         try await maker.open(descriptor, .making, descriptor.call())
         await maker.stop()
-        life = EngineModelDisk(disk)
+        state = StateImage(of: "\(root)/\(shard)")
+        life = EngineModelDisk(disk, state: state)
         node = ShardNode(directory: root, files: life, pool: ScanPool(threads: 2))
         try adoptFiles()
         try await open()
@@ -70,24 +69,18 @@ final class EngineModelShard {
     func failDisk(afterChanges count: Int) { disk.crash(atOperation: disk.operations + count) }
 
     /// Power is lost: what the log and the segments did not sync is gone or torn, and if `forgettingState`, so is
-    /// what `state.sqlite` took since the shard was opened. Only where nothing was flushed since: a flush syncs it.
+    /// what `state.sqlite` took since it was last synced.
     func losePower(seed: UInt64, forgettingState: Bool) async throws {
         failDisk(afterChanges: 1)
         await node.stop()
         life.end()
         disk.restart(seed: seed)
-        if forgettingState {
-            for name in Self.stateNames + ["state.sqlite-shm"] {
-                let path = "\(folder)/\(name)"
-                if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
-                if let data = image[name] { try data.write(to: URL(filePath: path)) }
-            }
-        }
+        if forgettingState { try state.restore() }
         try await begin()
     }
 
     private func begin() async throws {
-        life = EngineModelDisk(disk)
+        life = EngineModelDisk(disk, state: state)
         lives += 1
         node = ShardNode(
             directory: root, files: life, pool: ScanPool(threads: 2), mapsPlanes: lives.isMultiple(of: 2))
@@ -95,11 +88,8 @@ final class EngineModelShard {
     }
 
     private func open() async throws {
+        state.take()
         try await node.open(descriptor, .existing, call)
-        image = [:]
-        for name in Self.stateNames {
-            image[name] = try? Data(contentsOf: URL(filePath: "\(folder)/\(name)"))
-        }
     }
 
     // MARK: Requests

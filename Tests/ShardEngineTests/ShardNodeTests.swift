@@ -157,6 +157,30 @@ import Testing
         await node.stop()
     }
 
+    /// A loss of power between a flush and the state's own sync, and an orderly restart after it.
+    @Test func aStateThatACrashTookBackBehindTheSegmentsIsBroughtForwardForGood() async throws {
+        defer { _ = try? FileManager.default.removeItem(atPath: root) }
+        let path = "\(root)/\(descriptor.shard)/state.sqlite"
+        var node = try await node()
+        var ids = try await enrol(node, 0..<4_000)
+        await node.stop()
+        try FileManager.default.copyItem(atPath: path, toPath: path + ".before")
+        node = try await self.node()
+        ids += try await enrol(node, 4_000..<4_500)
+        _ = try await node.delete(Array(ids[4_100..<4_110]), token: .none, call)
+        #expect(try await node.statistics(call).segments == 1)
+        await node.stop()
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.moveItem(atPath: path + ".before", toPath: path)
+        for _ in 0..<2 {
+            node = try await self.node()
+            #expect(try await node.statistics(call).faces == 4_490)
+            #expect(try await search(node, like: 4_050).candidates.first?.face.id == ids[4_050])
+            #expect(try await search(node, like: 4_105).candidates.first?.face.id != ids[4_105])
+            await node.stop()
+        }
+    }
+
     @Test func writersAtOnceAllGetTheirAnswers() async throws {
         defer { _ = try? FileManager.default.removeItem(atPath: root) }
         let node = try await node()

@@ -9,8 +9,9 @@ import WriteAheadLog
 
 /// A replica's files after recovery: log, state and segments agree, and the snapshot shows every live face.
 ///
-/// Recovery is the normal open. What was applied was committed: records that the segments lack are read from the log
-/// into the buffer as far as `state.sqlite` has applied. Those behind are kept until `ReplicaCore` says what they count.
+/// Recovery is the normal open. What was applied was committed: `state.sqlite` is brought at least as far as the segments
+/// reach, and records that they lack are read from the log into the buffer as far as it has applied. Those behind are kept
+/// until `ReplicaCore` says what they count.
 struct OpenedFiles {
     let log: Log
     let state: ShardState
@@ -38,7 +39,6 @@ struct OpenedFiles {
         self.state = state
         store = try ReplicaStore(
             descriptor, directory: folder.segments, mapsPlanes: mapsPlanes, on: folder.files)
-        try store.reconcile(with: state)
         memoryFile = ReplicaMemoryFile(
             of: descriptor.shard, descriptor.replica, in: folder.path, on: folder.files)
         var memory = try Self.memory(memoryFile, register)
@@ -46,8 +46,10 @@ struct OpenedFiles {
         (log, tail) = try Self.openLog(descriptor, in: folder, memory: &memory, memoryFile, logger: logger)
         self.memory = memory
         scanned = ScannedLog(outline: log.outline, tail: tail)
+        try Self.requireContinuity(log, store: store, applied: try state.applied())
+        try Self.bring(state, to: store.flushedThrough, by: log)
         applied = try state.applied()
-        try Self.requireContinuity(log, store: store, applied: applied)
+        try store.reconcile(with: state)
         unapplied = try Self.replay(log, into: store, through: applied)
         try store.requireEveryFace(of: state)
         let planned = try unapplied.lastRoots()
@@ -115,6 +117,30 @@ struct OpenedFiles {
         }
     }
 
+    /// What the segments hold was applied. A crash may have taken the state back further than they reach, and a record
+    /// that is applied again later would stand in the buffer, which no start after it fills from the segments' part of the
+    /// log.
+    private static func bring(
+        _ state: ShardState, to index: LogIndex, by log: Log
+    ) throws(ReplicaError) {
+        var applied = try state.applied()
+        while applied < index {
+            let records: [LogRecord]
+            do throws(LogError) {
+                records = try log.records(from: applied.next, through: index, bytesMax: Limits.batchBytesMax)
+            } catch {
+                throw .log(error)
+            }
+            guard let last = records.last?.lsn else { preconditionFailure("the log reaches to what was flushed") }
+            var changes: [Change] = []
+            for record in records {
+                if let change = try Change(ReplicaRecord(record)) { changes.append(change) }
+            }
+            try state.apply(changes, through: last)
+            applied = last
+        }
+    }
+
     /// Puts into the buffer what was applied and the segments lack; returns what was not applied.
     private static func replay(
         _ log: Log, into store: ReplicaStore, through applied: LogIndex
@@ -124,15 +150,12 @@ struct OpenedFiles {
         var deleted: Set<FaceID> = []
         var failure: ReplicaError?
         do throws(LogError) {
-            try log.read(from: min(applied, store.flushedThrough).next) { (record) throws(LogError) in
+            try log.read(from: store.flushedThrough.next) { (record) throws(LogError) in
                 guard failure == nil else { return }
                 guard record.lsn <= applied else { return unapplied.append(ReplicaRecord(record)) }
                 do throws(ReplicaError) {
-                    guard record.lsn > store.flushedThrough, let change = try Change(ReplicaRecord(record)) else {
-                        return
-                    }
-                    switch change {
-                    case .config, .split: break
+                    switch try Change(ReplicaRecord(record)) {
+                    case .config, .split, nil: break
                     case .put(let put): buffered.append(put)
                     case .delete(let delete): deleted.insert(delete.id)
                     }

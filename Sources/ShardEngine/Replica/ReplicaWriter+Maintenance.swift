@@ -89,6 +89,7 @@ extension ReplicaWriter {
                 store.abandon(merge.job)
                 throw .segments(error)
             case .success(let merged):
+                try synchronizeState(before: merge.job)
                 try store.install(merged)
                 try place(merged.segment)
                 publish(at: applied)
@@ -99,6 +100,16 @@ extension ReplicaWriter {
             }
         } catch {
             maintenanceFailed(error)
+        }
+    }
+
+    /// A merged segment lacks the rows of deleted faces: no crash may take the state back to where they lived.
+    private func synchronizeState(before job: CompactionJob) throws(ReplicaError) {
+        do throws(ReplicaError) {
+            try state.synchronize(on: files)
+        } catch {
+            store.abandon(job)
+            throw error
         }
     }
 
