@@ -30,6 +30,9 @@ struct ColumnKind: Hashable, Sendable {
     /// Nil for a column that holds no planes.
     var section: PlaneSection? { Self.planeColumns.first { $0.code == code }?.section }
 
+    /// Whether its blocks are read when a segment is opened; of the others only what says where they stand.
+    var isReadWhole: Bool { self == .ids || section != nil }
+
     /// A reader that does not know the kind must refuse the file.
     var isRequired: Bool { code & 0x8000 != 0 }
 }

@@ -20,6 +20,8 @@ package protocol FileHandle: AnyObject, Sendable {
     func readCached(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Bool
     /// Says that these bytes will be read soon, so that a disk can begin: advice, which may be ignored.
     func willRead(_ count: Int, at offset: Int)
+    /// From here on reads are of small pieces here and there, and what lies around them is not worth reading: advice too.
+    func willReadAtRandom()
     /// `bytes` of memory that show `parts` of a file which never changes; nil where the machine cannot. A part beyond the
     /// file's end throws `truncated`.
     func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping?
@@ -39,6 +41,8 @@ extension FileHandle {
     }
 
     package func willRead(_ count: Int, at offset: Int) {}
+
+    package func willReadAtRandom() {}
 
     package func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping? {
         try FileMapping(copying: parts, of: self, bytes: bytes)

@@ -151,6 +151,8 @@ final class POSIXFile: FileHandle {
         _ = posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_WILLNEED)
     }
 
+    func willReadAtRandom() { _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM) }
+
     func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping? {
         try FileMapping(mapping: parts, of: descriptor, fileBytes: try size(), bytes: bytes, path: path)
     }

@@ -24,13 +24,14 @@ enum StreamSection {
         let directory = settings.directory + "/stream"
         let complete = "\(directory)-\(settings.set.rawValue)-\(dimension)-\(settings.faces)"
         let isThere = settings.keep && FileManager.default.fileExists(atPath: complete)
+        let opening = ContinuousClock.now
         let store = try BenchStore(directory: directory, dimension: dimension, opening: isThere)
+        let opened = nanoseconds(since: opening) / 1e9
         defer { if !settings.keep { store.remove() } }
         say("\n## \(settings.faces) x \(dimension), set \(settings.set.rawValue), streamed into segments")
         if isThere {
-            say(
-                "the segments of an earlier run, \((Double(store.diskBytes) / Double(settings.faces)).one) B a face on disk"
-            )
+            let bytes = Double(store.diskBytes) / Double(settings.faces)
+            say("the segments of an earlier run, \(bytes.one) B a face on disk; opened in \(opened.two) s")
         } else {
             try requireRoom(Int(Double(settings.faces * dimension) * diskBytesPerDimension), at: directory)
             try fill(store, dimension, settings)
