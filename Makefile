@@ -21,7 +21,7 @@ TEST := swift test -c release --disable-xctest --skip-build
 # They wait for real sockets and processes, or have a request's deadline, and must not wait as well for a processor that
 # computing tests use up: run by themselves.
 WIRED := ControlPlaneTests|ClusterTransportTests
-TIMED := CoordinatorTests|RekognitionAPITests|CopiesTests
+TIMED := CoordinatorTests|RekognitionAPITests|CopiesTests|PoolTests
 FORMAT := swift format lint --strict --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 PYTHON := .runtime/venv/bin/python
 ENGINE_BENCH := swift build -c release --package-path Benchmarks --product engine-bench

@@ -72,7 +72,7 @@ final class CopiesBench: Sendable {
 
     /// Asks whoever the register names, as a coordinator would, until it answers.
     func ask<Value>(
-        within limit: Duration = .seconds(30), _ body: (ShardNode) async throws(ShardError) -> Value
+        within limit: Duration = .seconds(90), _ body: (ShardNode) async throws(ShardError) -> Value
     ) async throws -> Value {
         let deadline = ContinuousClock.now + limit
         while true {
@@ -92,9 +92,9 @@ final class CopiesBench: Sendable {
         }
     }
 
-    /// Waits for what must come about; false when it does not within half a minute.
+    /// Waits for what must come about; false when it does not within a minute and a half.
     func eventually(_ holds: () async -> Bool) async throws -> Bool {
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(90)
         while ContinuousClock.now < deadline {
             if await holds() { return true }
             try await Task.sleep(for: .milliseconds(20))

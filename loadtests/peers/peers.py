@@ -197,7 +197,7 @@ def main():
         print(text, flush=True)
         machine = f"{processor()}, {os.cpu_count()} cores"
         title = f"{len(faces.rows):,} x {arguments.dimension}, set {arguments.set}, {len(faces.probes)} probes"
-        name = f"peers-{arguments.set}-{arguments.dimension}"
+        name = f"peers-{arguments.set}-{arguments.dimension}-{len(faces.rows) // 1000}k"
         truth, lines, shown = None, [], 0
         # The exact index first: it says what the first ten are.
         for kind in [PEERS[peer] for peer in PEERS if peer in arguments.peers.split(",")]:
