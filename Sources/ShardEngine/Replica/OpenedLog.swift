@@ -10,7 +10,7 @@ struct OpenedLog {
     let log: Log
     let memoryFile: ReplicaMemoryFile
     let memory: ReplicaMemory
-    let scanned: ScannedLog
+    var scanned: ScannedLog
 
     /// Opens the log in `directory` and the file `replica` in `folder`. A shard that was made before there were copies
     /// begins with `register`.

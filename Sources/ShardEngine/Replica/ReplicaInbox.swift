@@ -64,8 +64,22 @@ final class ReplicaInbox<Request: ReplicaRequest>: Sendable {
         }
     }
 
-    /// Refuses everything from now on and returns what waited.
-    func close(_ reason: ShardError) -> [Item] {
+    /// Refuses everything from now on, and whoever waits; returns how those are told who wait for the end.
+    func abandon(_ reason: ShardError) -> [@Sendable () -> Void] {
+        var told: [@Sendable () -> Void] = []
+        for item in close(reason) {
+            switch item {
+            case .request(let request): request.refuse(reason)
+            case .read(let read): read.resume(reason)
+            case .report(let reply): reply(nil)
+            case .stop(_, let done), .settle(let done): told.append(done)
+            case .letter, .register, .transaction, .processes, .electionEnded, .workEnded: break
+            }
+        }
+        return told
+    }
+
+    private func close(_ reason: ShardError) -> [Item] {
         state.withLock { state in
             state.closed = reason
             defer { state.items = [] }

@@ -18,7 +18,7 @@ extension ReplicaWriter {
                 try log.makeRoom(for: letter.records.map(\.payload.count))
             } catch {
                 guard error.isTransient else { return stop(.log(error)) }
-                return condition.setWritesRefused("\(error)")
+                return condition.setWritesRefused(error.sentence)
             }
         }
         arrived = letter.records

@@ -51,7 +51,7 @@ extension ReplicaWriter {
                 return try log.truncate(after: index)
             } catch {
                 guard error.isTransient else { return stop(.log(error)) }
-                condition.setWritesRefused("\(error)")
+                condition.setWritesRefused(error.sentence)
                 Thread.sleep(forTimeInterval: DiskSpace.pause)
             }
         }

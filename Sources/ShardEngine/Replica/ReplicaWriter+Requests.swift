@@ -66,8 +66,8 @@ extension ReplicaWriter {
                 complete(.failure(.stopped(shard, reason: ReplicaError.log(error).text)))
                 return stop(.log(error))
             }
-            condition.setWritesRefused("\(error)")
-            return complete(.failure(.writesRefused(shard, reason: "\(error)")))
+            condition.setWritesRefused(error.sentence)
+            return complete(.failure(.writesRefused(shard, reason: error.sentence)))
         }
         outstanding = OutstandingWrite(number: number, entries: entries, changes: changes, complete: complete)
         step(.write(number, records: entries.count))

@@ -157,16 +157,7 @@ final class ReplicaWriter<Content: ReplicaContent> {
         if case .dropped = end { awaitWork() }
         content.finish(self)
         let error = end.error(shard)
-        for item in inbox.close(error) {
-            switch item {
-            case .request(let request): request.refuse(error)
-            case .read(let read): read.resume(error)
-            case .report(let reply): reply(nil)
-            case .stop(_, let done): stopping.append(done)
-            case .settle(let done): done()
-            case .letter, .register, .transaction, .processes, .electionEnded, .workEnded: break
-            }
-        }
+        stopping += inbox.abandon(error)
         for request in waiting { request.refuse(error) }
         for read in reads.values { read.resume(error) }
         outstanding?.complete(.failure(.interrupted(shard)))
