@@ -1,16 +1,15 @@
-/// Orders the leaves, grows the tree, says what to sign and what to flush. A value: no disk, no clock, no randomness of
-/// its own.
+/// Keeps the tree of committed leaves, says what the next ones are, what to sign and what to flush. A value: no disk, no
+/// clock, no randomness of its own.
 ///
-/// Invariants: committed <= prepared; only a committed size is signed; a tile is handed out only when all its leaves are
-/// committed; what is flushed is never changed. The driver's contract: append the payloads of `prepare` in order, then
-/// call `committed` when they are durable, or `abandon` when none of them was written.
+/// Invariants: only committed leaves are taken, so whatever size is signed is committed; what is flushed is never
+/// changed. Making a leaf changes nothing: where its record never counts, nothing has to be taken back. The leaves of a
+/// batch are made for the places behind the last one taken, and no other batch is made before they are taken or gone.
 package struct LedgerMachine: Sendable {
     private let recordKey: [UInt8]
     private let signer: CheckpointSigner
     private var tree: MerkleTree
-    /// Payloads from `flushedSize` on; those before stand in tiles.
+    /// Payloads of leaves from `flushedSize` on; those before stand in tiles.
     private var tail: [LeafPayload]
-    package private(set) var committedSize: UInt64
     package private(set) var flushedSize: UInt64
 
     /// An empty ledger. `recordKey` is 32 bytes.
@@ -20,34 +19,33 @@ package struct LedgerMachine: Sendable {
         self.signer = signer
         tree = MerkleTree()
         tail = []
-        committedSize = 0
         flushedSize = 0
     }
 
     package var verifierKey: VerifierKey { signer.verifierKey }
-    package var preparedSize: UInt64 { tree.size }
-    package var committedRoot: MerkleHash { tree.root(size: committedSize) }
+    package var committedSize: UInt64 { tree.size }
+    package var committedRoot: MerkleHash { tree.root(size: tree.size) }
 
-    // MARK: Recovery
+    // MARK: Taking leaves
 
     /// Takes the leaves of the next full tile back, in order.
     package mutating func recover(bundle leaves: [[UInt8]]) {
         precondition(leaves.count == Int(LedgerTile.width) && tail.isEmpty, "tiles come first, and are full")
         for leaf in leaves { tree.append(.leaf(leaf)) }
-        (committedSize, flushedSize) = (tree.size, tree.size)
+        flushedSize = tree.size
     }
 
     /// What a leaf record of the log is to this ledger.
-    package enum Recovery: Hashable, Sendable {
+    package enum Taking: Hashable, Sendable {
         case taken
-        /// It stands in a tile already, with the same leaf.
+        /// It is here already, the same leaf.
         case known
-        /// It is not the leaf that must come next, or not the one that a tile holds.
+        /// It is not the leaf that must come next, or not the one that is here.
         case contradicts(reason: String)
     }
 
-    /// Takes a leaf of the log back; all records of a recovered log are durable.
-    package mutating func recover(_ payload: LeafPayload) -> Recovery {
+    /// Takes the leaf of a committed record.
+    package mutating func take(_ payload: LeafPayload) -> Taking {
         let hash = MerkleHash.leaf(payload.leaf.bytes)
         guard payload.index >= tree.size else {
             return tree.leafHash(payload.index) == hash
@@ -58,8 +56,14 @@ package struct LedgerMachine: Sendable {
         }
         tree.append(hash)
         tail.append(payload)
-        committedSize = tree.size
         return .taken
+    }
+
+    /// Forgets every leaf that stands in no tile: a copy that starts knows which of its log's leaves are committed only
+    /// once it hears so.
+    package mutating func forgetUnflushed() {
+        tail = []
+        tree.truncate(to: flushedSize)
     }
 
     /// Why a signed checkpoint contradicts this ledger, nil when it does not.
@@ -73,24 +77,12 @@ package struct LedgerMachine: Sendable {
 
     // MARK: Writing
 
-    /// Makes the leaf of an entry; it is in the tree, and not committed.
-    package mutating func prepare(
-        _ entry: LedgerEntry, using generator: inout some RandomNumberGenerator
+    /// The leaf of an entry for the place `behind` leaves after the next one, to be logged and taken once that counts.
+    package func leaf(
+        of entry: LedgerEntry, behind: UInt64, using generator: inout some RandomNumberGenerator
     ) -> LeafPayload {
         let (leaf, sealed) = SealedRecord.make(entry, recordKey: recordKey, using: &generator)
-        let payload = LeafPayload(index: tree.size, leaf: leaf, sealed: sealed)
-        tree.append(.leaf(leaf.bytes))
-        tail.append(payload)
-        return payload
-    }
-
-    /// Everything prepared is durable.
-    package mutating func committed() { committedSize = tree.size }
-
-    /// Nothing that was prepared since the last commit was written.
-    package mutating func abandon() {
-        tail.removeLast(Int(tree.size - committedSize))
-        tree.truncate(to: committedSize)
+        return LeafPayload(index: tree.size + behind, leaf: leaf, sealed: sealed)
     }
 
     /// The signed note of the committed tree.

@@ -29,6 +29,9 @@ package struct MasterKey: Sendable, CustomStringConvertible {
     /// 32 bytes: what the private records of the ledger are sealed under (docs/formats/ledger.md).
     package var ledgerRecordKey: [UInt8] { derive("ledger records") }
 
+    /// 32 bytes: the seed of the key that signs a new ledger's checkpoints, the same on every node that keeps a copy.
+    package var ledgerSigningSeed: [UInt8] { derive("ledger checkpoints") }
+
     /// `register` is the path the sealed bytes will stand under; the secret opens nowhere else.
     package func sealSecret(
         _ secret: [UInt8], register: String, using generator: inout some RandomNumberGenerator

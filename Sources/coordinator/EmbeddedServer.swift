@@ -26,20 +26,17 @@ struct EmbeddedServer {
         let service = ClientService(
             settings: configuration.service, metrics: metrics, host: configuration.host, port: configuration.port)
         let extractor = try await service.startExtractor()
-        let ledger = LedgerReplica(
-            LedgerSettings(
-                directory: data.ledger, cluster: try await cluster(controlPlane), signingKeyPath: data.ledgerKey,
-                recordKey: masterKey.ledgerRecordKey),
-            on: files)
+        let surroundings = ReplicaSurroundings(
+            node: .embedded, incarnation: try await incarnation(data, controlPlane),
+            registers: ControlPlaneShards(controlPlane), post: NoPost())
+        let ledger = try await openLedger(data, controlPlane, masterKey, surroundings)
         if configuration.service.lockMemory, let refusal = MemoryLock.refusal(bytes: 0) {
             throw ServerError.cannotStart(refusal)
         }
         let node = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
-            surroundings: ReplicaSurroundings(
-                node: .embedded, incarnation: try await incarnation(data, controlPlane),
-                registers: ControlPlaneShards(controlPlane), post: NoPost()),
-            locksMemory: configuration.service.lockMemory, mapsPlanes: configuration.service.mapPlanes)
+            surroundings: surroundings, locksMemory: configuration.service.lockMemory,
+            mapsPlanes: configuration.service.mapPlanes)
         let index = FaceIndex(
             controlPlane: controlPlane, shards: node, ledger: ledger, extractor: extractor, masterKey: masterKey,
             now: Timestamp.now)
@@ -66,6 +63,26 @@ struct EmbeddedServer {
         } catch {
             throw .cannotStart("the control plane cannot be opened: \(error)")
         }
+    }
+
+    /// The only copy; a ledger of earlier releases is taken over as it is.
+    private func openLedger(
+        _ data: DataDirectory, _ controlPlane: SQLiteControlPlane, _ masterKey: MasterKey,
+        _ surroundings: ReplicaSurroundings
+    ) async throws(ServerError) -> LedgerReplica {
+        let cluster = try await cluster(controlPlane)
+        var generator = SystemRandomNumberGenerator()
+        do throws(ControlPlaneError) {
+            _ = try await LedgerPlacement(cluster: cluster, in: controlPlane).copy(
+                of: .embedded, with: [], minInSync: 1, using: &generator)
+        } catch {
+            throw .cannotStart("the ledger's registers cannot be used: \(error)")
+        }
+        return await LedgerReplica.open(
+            LedgerSettings(
+                directory: data.ledger, cluster: cluster, signingKeyPath: data.ledgerKey,
+                signingSeed: masterKey.ledgerSigningSeed, recordKey: masterKey.ledgerRecordKey),
+            on: POSIXFileSystem(), surroundings: surroundings)
     }
 
     /// Of this start, by which a shard's register tells it from those before.

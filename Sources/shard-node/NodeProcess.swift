@@ -36,7 +36,6 @@ struct NodeProcess {
         let membership = Membership(controlPlane: store, node: node, log: log)
         let cluster = try await membership.join()
         let incarnation = try await membership.begin(in: data.path, on: files)
-        let ledger = try await node.ledger ? openLedger(data, cluster, membership) : nil
         let mirror = MirroredControlPlane(store)
         try await mirror.start()
         let connections = NodeConnections(identity: identity) { node in
@@ -46,12 +45,13 @@ struct NodeProcess {
         if configuration.service.lockMemory, let refusal = MemoryLock.refusal(bytes: node.memoryBytes) {
             throw NodeStartError(reason: refusal)
         }
+        let surroundings = ReplicaSurroundings(
+            node: node.id, incarnation: incarnation, registers: ControlPlaneShards(mirror),
+            post: RemoteReplicas(connections))
+        let ledger = try await node.ledger ? openLedger(data, cluster, membership, surroundings) : nil
         let shards = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
-            surroundings: ReplicaSurroundings(
-                node: node.id, incarnation: incarnation, registers: ControlPlaneShards(mirror),
-                post: RemoteReplicas(connections)),
-            capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory,
+            surroundings: surroundings, capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory,
             mapsPlanes: configuration.service.mapPlanes)
         try await serve(
             shards, ledger, identity, metrics, CopyKeeper(of: node.id, shards: shards, controlPlane: mirror))
@@ -117,25 +117,29 @@ struct NodeProcess {
 
     /// The ledger is begun before it is claimed: a claim always stands for files.
     private func openLedger(
-        _ data: DataDirectory, _ cluster: ClusterRegister, _ membership: Membership
+        _ data: DataDirectory, _ cluster: ClusterRegister, _ membership: Membership,
+        _ surroundings: ReplicaSurroundings
     ) async throws -> LedgerReplica {
-        let recordKey = try ledgerKey(data) { (begun) throws(NodeStartError) in
+        let key = try ledgerKey(data) { (begun) throws(NodeStartError) in
             try membership.requireLedger(begun: begun, directory: data.ledger, keeper: cluster.ledger)
         }
-        let ledger = LedgerReplica(
-            LedgerSettings(
-                directory: data.ledger, cluster: cluster.id, signingKeyPath: data.ledgerKey, recordKey: recordKey),
-            on: files)
         try await membership.claimLedger()
-        return ledger
+        var generator = SystemRandomNumberGenerator()
+        _ = try await LedgerPlacement(cluster: cluster.id, in: membership.controlPlane).copy(
+            of: node.id, with: [], minInSync: 1, using: &generator)
+        return await LedgerReplica.open(
+            LedgerSettings(
+                directory: data.ledger, cluster: cluster.id, signingKeyPath: data.ledgerKey,
+                signingSeed: key.ledgerSigningSeed, recordKey: key.ledgerRecordKey),
+            on: files, surroundings: surroundings)
     }
 
     private func ledgerKey(
         _ data: DataDirectory, after check: (_ begun: Bool) throws(NodeStartError) -> Void
-    ) throws(NodeStartError) -> [UInt8] {
+    ) throws(NodeStartError) -> MasterKey {
         do {
             try check(try data.hasLedger())
-            return try data.masterKey().ledgerRecordKey
+            return try data.masterKey()
         } catch let error as DataDirectoryError {
             throw NodeStartError(reason: error.description)
         } catch {

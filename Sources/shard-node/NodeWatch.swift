@@ -27,7 +27,7 @@ struct NodeWatch: Sendable {
             ("facet_node_copies_primary", copies.primary), ("facet_node_copies_in_sync", copies.inSync),
             ("facet_node_copies_behind", copies.behind),
         ]
-        if let status = await ledgerStatus() {
+        if let status = ledgerStatus() {
             values += [
                 ("facet_ledger_leaves", Int(clamping: status.treeSize)),
                 ("facet_ledger_refusing", status.refusing == nil ? 0 : 1),
@@ -41,7 +41,7 @@ struct NodeWatch: Sendable {
         if let statistics = await statistics(), statistics.damagedShards > 0 {
             problems.append("\(statistics.damagedShards) of \(statistics.shards) shards are damaged")
         }
-        if let status = await ledgerStatus(), status.refusing != nil { problems.append("the ledger takes no entries") }
+        if let status = ledgerStatus(), status.refusing != nil { problems.append("the ledger takes no entries") }
         return problems
     }
 
@@ -49,8 +49,5 @@ struct NodeWatch: Sendable {
         try? await shards.statistics(ofNode: node, deadline: .now + .seconds(1))
     }
 
-    private func ledgerStatus() async -> LedgerStatus? {
-        let nobody = RequestID(Bits128(high: 0, low: 0))
-        return try? await ledger?.status(LedgerCall(deadline: .now + .seconds(1), request: nobody))
-    }
+    private func ledgerStatus() -> LedgerStatus? { ledger?.ownStatus }
 }

@@ -6,18 +6,22 @@ import Testing
     @Test func onlyWhatIsCommittedIsSigned() throws {
         var generator = Seeded(state: 2)
         var machine = LedgerMachine(recordKey: Sample.recordKey, signer: try Sample.signer())
-        _ = machine.prepare(try Sample.entry(0), using: &generator)
+        let first = machine.leaf(of: try Sample.entry(0), behind: 0, using: &generator)
         #expect(machine.verifierKey.open(machine.checkpoint())?.size == 0)
-        machine.committed()
+        #expect(machine.take(first) == .taken && machine.take(first) == .known)
         let root = machine.committedRoot
         #expect(machine.verifierKey.open(machine.checkpoint())?.size == 1)
-        let lost = machine.prepare(try Sample.entry(1), using: &generator)
-        #expect(machine.committedRoot == root)
-        machine.abandon()
-        #expect(machine.preparedSize == 1 && machine.committedRoot == root)
-        #expect(machine.unflushed(1) == nil)
-        let next = machine.prepare(try Sample.entry(1), using: &generator)
+        let lost = machine.leaf(of: try Sample.entry(1), behind: 0, using: &generator)
+        #expect(machine.committedSize == 1 && machine.committedRoot == root && machine.unflushed(1) == nil)
+        let next = machine.leaf(of: try Sample.entry(1), behind: 0, using: &generator)
         #expect(next.index == 1 && next != lost)
+        #expect(machine.take(next) == .taken)
+        guard case .contradicts = machine.take(lost) else {
+            Issue.record("two leaves at one place")
+            return
+        }
+        machine.forgetUnflushed()
+        #expect(machine.committedSize == 0 && machine.committedRoot == .empty)
     }
 
     @Test func tilesLeaveWhenTheyAreFullAndNotBefore() throws {
@@ -55,7 +59,7 @@ import Testing
                 again.recover(bundle: try #require(LedgerBundle.rawEntries(ledger.files[.entries(number)] ?? [])))
             }
             for payload in tail {
-                let outcome = again.recover(payload)
+                let outcome = again.take(payload)
                 #expect(outcome == (payload.index < 512 ? .known : .taken))
             }
             #expect(again.committedRoot == ledger.machine.committedRoot && again.committedSize == 530)
@@ -79,7 +83,7 @@ import Testing
         var again = LedgerMachine(recordKey: Sample.recordKey, signer: try Sample.signer())
         again.recover(bundle: try #require(LedgerBundle.rawEntries(ledger.files[.entries(0)] ?? [])))
         wrong.leaf.time = Timestamp(milliseconds: 1)
-        guard case .contradicts = again.recover(wrong), case .contradicts = again.recover(ledger.logged[1]) else {
+        guard case .contradicts = again.take(wrong), case .contradicts = again.take(ledger.logged[1]) else {
             Issue.record("taken")
             return
         }

@@ -80,11 +80,15 @@ struct StoredLedger {
     mutating func append(_ count: Int, batch: Int = 2) throws {
         var left = count
         while left > 0 {
-            for _ in 0..<min(batch, left) {
-                logged.append(machine.prepare(try Sample.entry(machine.preparedSize), using: &generator))
+            let next = machine.committedSize
+            let made = try (0..<UInt64(min(batch, left))).map { number in
+                machine.leaf(of: try Sample.entry(next + number), behind: number, using: &generator)
             }
-            left -= min(batch, left)
-            machine.committed()
+            for payload in made {
+                guard machine.take(payload) == .taken else { preconditionFailure("leaves follow on each other") }
+            }
+            logged += made
+            left -= made.count
             notes.append((logged.count, machine.checkpoint()))
         }
     }

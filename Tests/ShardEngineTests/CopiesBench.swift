@@ -12,8 +12,8 @@ import Synchronization
 final class CopiesBench: Sendable {
     let root = NSTemporaryDirectory() + "facet-copies-\(ProcessInfo.processInfo.globallyUniqueString)"
     let shard = ShardID(Bits128(high: 2, low: 2))
-    let registers: SharedRegisters
-    let post = LocalPost()
+    let registers: SharedRegisters<ShardNode>
+    let post = LocalPost<ShardNode>()
     static let dimension = 64
 
     init(copies: Int = 3, minISR: Int = 2) throws {
@@ -115,8 +115,16 @@ final class CopiesBench: Sendable {
     }
 }
 
+/// What holds copies and is told of registers: a node of the bench.
+protocol CopyHost: ReplicaHost {
+    func observe(_ register: RegisterState, of shard: ShardID)
+}
+
+extension ShardNode: CopyHost {}
+extension LedgerReplica: CopyHost {}
+
 /// The register of one shard, seen by every node at once.
-final class SharedRegisters: ShardRegisters {
+final class SharedRegisters<Host: CopyHost>: ShardRegisters {
     private struct State {
         var register: RegisterState
         var incarnations: [NodeID: Incarnation] = [:]
@@ -124,10 +132,11 @@ final class SharedRegisters: ShardRegisters {
     }
 
     private let shard: ShardID
-    private let post: LocalPost
+    private let post: LocalPost<Host>
     private let held: Mutex<State>
 
-    init(_ shard: ShardID, copies: Int, minISR: Int, post: LocalPost) {
+    /// The last `learners` of the copies do not count at first.
+    init(_ shard: ShardID, copies: Int, learners: Int = 0, minISR: Int, post: LocalPost<Host>) {
         self.shard = shard
         self.post = post
         let replicas = (0..<copies).map(CopiesBench.replica)
@@ -136,7 +145,8 @@ final class SharedRegisters: ShardRegisters {
                 register: RegisterState(
                     configuration: ShardConfiguration(
                         generation: Generation(0), version: 1, epoch: Epoch(1), primary: replicas[0],
-                        primaryIncarnation: Incarnation(0), isr: replicas, learners: [], minISR: minISR),
+                        primaryIncarnation: Incarnation(0), isr: Array(replicas.dropLast(learners)),
+                        learners: Array(replicas.suffix(learners)), minISR: minISR),
                     revision: 1)))
     }
 
@@ -191,15 +201,15 @@ final class SharedRegisters: ShardRegisters {
 }
 
 /// Letters from node to node within the process. What comes from or goes to a node that is cut off is lost.
-final class LocalPost: Sendable {
+final class LocalPost<Host: CopyHost>: Sendable {
     private struct State {
-        var nodes: [NodeID: ShardNode] = [:]
+        var nodes: [NodeID: Host] = [:]
         var cut: Set<NodeID> = []
     }
 
     struct Sender: ReplicaPost {
         let name: NodeID
-        let post: LocalPost
+        let post: LocalPost<Host>
 
         func send(_ letter: ReplicaLetter, to node: NodeID) { post.way(name, node)?.receive(letter) }
 
@@ -210,9 +220,9 @@ final class LocalPost: Sendable {
 
     private let state = Mutex(State())
 
-    var all: [ShardNode] { state.withLock { Array($0.nodes.values) } }
-    func node(_ name: NodeID) -> ShardNode? { state.withLock { $0.nodes[name] } }
-    func set(_ name: NodeID, _ node: ShardNode?) { state.withLock { $0.nodes[name] = node } }
+    var all: [Host] { state.withLock { Array($0.nodes.values) } }
+    func node(_ name: NodeID) -> Host? { state.withLock { $0.nodes[name] } }
+    func set(_ name: NodeID, _ node: Host?) { state.withLock { $0.nodes[name] = node } }
     func cut(_ name: NodeID, _ isCut: Bool) {
         state.withLock { state in
             if isCut { state.cut.insert(name) } else { state.cut.remove(name) }
@@ -220,7 +230,7 @@ final class LocalPost: Sendable {
     }
     func from(_ name: NodeID) -> Sender { Sender(name: name, post: self) }
 
-    private func way(_ from: NodeID, _ to: NodeID) -> ShardNode? {
+    private func way(_ from: NodeID, _ to: NodeID) -> Host? {
         state.withLock { $0.cut.contains(from) || $0.cut.contains(to) ? nil : $0.nodes[to] }
     }
 }

@@ -20,7 +20,7 @@ import Testing
             let report = LedgerSample.verify(disk)
             // A torn tail is no fault; a missing or altered leaf is.
             #expect(report.fault == nil, "operation \(operation): \(report.fault?.description ?? "")")
-            let again = LedgerSample.open(disk)
+            let again = await LedgerSample.open(disk)
             #expect(try await again.status().refusing == nil, "operation \(operation)")
             for number in acknowledged {
                 let record = try await again.record(of: LedgerSample.search(number), tenant: .embedded)
@@ -37,7 +37,7 @@ import Testing
     /// A ledger just short of a full bundle, so that the crashes fall on its flush as well.
     private static func prepared(_ searches: UInt64) async throws -> SimulatedDisk {
         let disk = SimulatedDisk()
-        let ledger = LedgerSample.open(disk)
+        let ledger = await LedgerSample.open(disk)
         for number in 0..<searches { try await LedgerSample.append(1_000 + number, to: ledger) }
         await ledger.stop()
         return disk.copy()
@@ -45,7 +45,7 @@ import Testing
 
     /// Searches whose result was acknowledged, and whether the power stayed on to the end.
     private static func run(_ searches: UInt64, on disk: SimulatedDisk) async -> ([UInt64], finished: Bool) {
-        let ledger = LedgerSample.open(disk)
+        let ledger = await LedgerSample.open(disk)
         var acknowledged: [UInt64] = []
         for number in 0..<searches {
             do {

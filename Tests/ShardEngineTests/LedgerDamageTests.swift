@@ -10,7 +10,7 @@ import WriteAheadLog
     /// A stopped ledger of `searches` searches.
     private static func stored(_ searches: UInt64) async throws -> SimulatedDisk {
         let disk = SimulatedDisk()
-        let ledger = LedgerSample.open(disk)
+        let ledger = await LedgerSample.open(disk)
         for number in 0..<searches { try await LedgerSample.append(number, to: ledger) }
         await ledger.stop()
         return disk.copy()
@@ -21,7 +21,8 @@ import WriteAheadLog
         let disk = try await Self.stored(2)
         #expect(LedgerSample.verify(disk).fault == nil)
         let start = LedgerSample.directory + "/"
-        for path in disk.paths where path.hasPrefix(start) {
+        // What the copies have promised each other proves nothing about searches; `ReplicaMemoryFileTests` flip its bytes.
+        for path in disk.paths where path.hasPrefix(start) && path != start + "replica" {
             let bytes = try #require(disk.contents(path))
             let used = (bytes.lastIndex { $0 != 0 } ?? 0) + 1
             let zeros = Array(stride(from: used, to: bytes.count, by: 99_991))
@@ -47,7 +48,7 @@ import WriteAheadLog
                 broken.flip(log, at: offset)
                 let fault = try #require(LedgerSample.verify(broken, key: nil).fault)
                 #expect(fault.place == .leaf(index, search: LedgerSample.search(index / 2)), "\(fault)")
-                let reopened = LedgerSample.open(broken)
+                let reopened = await LedgerSample.open(broken)
                 await #expect(throws: LedgerError.self) { try await LedgerSample.append(9, to: reopened) }
                 await reopened.stop()
             }
@@ -81,7 +82,7 @@ import WriteAheadLog
             let cut = try Self.rewritten(disk, dropCheckpoints: true) { $0.index < kept ? $0.bytes : nil }
             let fault = try #require(LedgerSample.verify(cut).fault)
             #expect(fault.place == .leaves(kept..<8), "\(fault)")
-            let reopened = LedgerSample.open(cut)
+            let reopened = await LedgerSample.open(cut)
             #expect(try await reopened.status().refusing != nil)
             await reopened.stop()
             // With the checkpoint file gone too, only a checkpoint kept elsewhere tells.

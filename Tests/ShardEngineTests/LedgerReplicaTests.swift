@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct LedgerReplicaTests {
     @Test func whatWasAppendedIsToldWithItsProof() async throws {
-        let ledger = LedgerSample.open(SimulatedDisk())
+        let ledger = await LedgerSample.open(SimulatedDisk())
         for number: UInt64 in 0..<20 {
             #expect(try await LedgerSample.append(number, to: ledger) == [2 * number, 2 * number + 1])
         }
@@ -27,7 +27,7 @@ import Testing
 
     @Test func manyCallersAtOnceGetDifferentLeaves() async throws {
         let disk = SimulatedDisk()
-        let ledger = LedgerSample.open(disk)
+        let ledger = await LedgerSample.open(disk)
         let before = disk.operations
         let indexes = try await withThrowingTaskGroup(of: UInt64.self) { group in
             for number: UInt64 in 0..<200 {
@@ -43,7 +43,7 @@ import Testing
 
     @Test func fullBundlesLeaveTheLogAndStayReadable() async throws {
         let disk = SimulatedDisk()
-        var ledger = LedgerSample.open(disk)
+        var ledger = await LedgerSample.open(disk)
         for number: UInt64 in 0..<300 { try await LedgerSample.append(number, to: ledger) }
         await ledger.stop()
         for path in ["tile/entries/001", "tile/private/000", "tile/0/001", "tile/checkpoint/001", "checkpoint"] {
@@ -52,7 +52,7 @@ import Testing
         let report = LedgerSample.verify(disk)
         #expect(report.fault == nil && report.leaves == 600 && report.bundles == 2 && report.provenSize == 600)
         #expect(report.privatesOpened == 600 && report.notes.isEmpty)
-        ledger = LedgerSample.open(disk)
+        ledger = await LedgerSample.open(disk)
         #expect(try await ledger.status().treeSize == 600)
         #expect(try await ledger.status().rootHash == report.root)
         for number: UInt64 in [0, 127, 128, 255, 256, 299] {
@@ -65,7 +65,7 @@ import Testing
 
     @Test func aDestroyedRecordLeavesTreeAndLedgerWhole() async throws {
         let disk = SimulatedDisk()
-        var ledger = LedgerSample.open(disk)
+        var ledger = await LedgerSample.open(disk)
         for number: UInt64 in 0..<128 { try await LedgerSample.append(number, to: ledger) }
         await ledger.stop()
         let path = LedgerSample.directory + "/tile/private/000"
@@ -73,7 +73,7 @@ import Testing
         disk.install(path, try #require(LedgerBundle.destroying(14, in: bundle)))
         let report = LedgerSample.verify(disk)
         #expect(report.fault == nil && report.privatesDestroyed == 1 && report.privatesOpened == 255)
-        ledger = LedgerSample.open(disk)
+        ledger = await LedgerSample.open(disk)
         let record = try #require(try await ledger.record(of: LedgerSample.search(7), tenant: .embedded))
         #expect(record.intent == nil && record.result == LedgerSample.result(7) && record.leaves.count == 2)
         await ledger.stop()
@@ -81,7 +81,7 @@ import Testing
 
     @Test func aFullDiskRefusesAndRecoversAlone() async throws {
         let disk = SimulatedDisk()
-        let ledger = LedgerSample.open(disk)
+        let ledger = await LedgerSample.open(disk)
         try await LedgerSample.append(0, to: ledger)
         disk.setCapacity(disk.bytesInUse)
         var (number, refused) = (UInt64(1), "")
@@ -109,7 +109,7 @@ import Testing
 
     @Test func afterAFailedSyncNothingMoreIsTaken() async throws {
         let disk = SimulatedDisk()
-        let ledger = LedgerSample.open(disk)
+        let ledger = await LedgerSample.open(disk)
         try await LedgerSample.append(0, to: ledger)
         disk.failNextSync()
         await #expect(throws: LedgerError.self) {
@@ -119,20 +119,20 @@ import Testing
         await #expect(throws: LedgerError.self) { try await LedgerSample.append(2, to: ledger) }
         #expect(try await ledger.status().refusing != nil)
         await ledger.stop()
-        let again = LedgerSample.open(disk)
+        let again = await LedgerSample.open(disk)
         #expect(try await again.record(of: LedgerSample.search(0), tenant: .embedded)?.leaves.count == 2)
         await again.stop()
     }
 
     @Test func aDamagedLedgerOpensAndSaysWhy() async throws {
         let disk = SimulatedDisk()
-        let ledger = LedgerSample.open(disk)
+        let ledger = await LedgerSample.open(disk)
         for number: UInt64 in 0..<3 { try await LedgerSample.append(number, to: ledger) }
         await ledger.stop()
         for path in [LedgerSample.directory + "/checkpoint", LedgerSample.directory + "/verifier-key"] {
             let broken = disk.copy()
             broken.flip(path, at: 45, mask: 1)
-            let damaged = LedgerSample.open(broken)
+            let damaged = await LedgerSample.open(broken)
             await #expect(throws: LedgerError.self) { try await LedgerSample.append(9, to: damaged) }
             await #expect(throws: LedgerError.self) {
                 try await damaged.record(of: LedgerSample.search(0), tenant: .embedded)
@@ -160,7 +160,7 @@ import Testing
     }
 
     @Test func consistencyProofsHold() async throws {
-        let ledger = LedgerSample.open(SimulatedDisk())
+        let ledger = await LedgerSample.open(SimulatedDisk())
         var roots: [UInt64: [UInt8]] = [:]
         for number: UInt64 in 0..<9 {
             try await LedgerSample.append(number, to: ledger)

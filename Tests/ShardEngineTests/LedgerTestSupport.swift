@@ -1,6 +1,7 @@
 import AuditLedger
 import FaceModel
 import Foundation
+import Replication
 @testable import ShardEngine
 import SimulatedDisk
 import StorageIO
@@ -50,7 +51,13 @@ enum LedgerSample {
         ]
     }
 
-    static func open(_ disk: SimulatedDisk) -> LedgerReplica { LedgerReplica(settings, on: disk) }
+    static func open(_ disk: SimulatedDisk) async -> LedgerReplica {
+        let registers = LoneRegisters.of(disk)
+        return await LedgerReplica.open(
+            settings, on: disk,
+            surroundings: ReplicaSurroundings(
+                node: .embedded, incarnation: registers.raised(), registers: registers, post: NoPost()))
+    }
 
     static func verify(_ disk: SimulatedDisk, key: [UInt8]? = recordKey) -> LedgerInspection.Report {
         LedgerInspection.verify(directory: directory, recordKey: key, on: disk)
@@ -58,7 +65,7 @@ enum LedgerSample {
 }
 
 extension SimulatedDisk {
-    /// A disk with the same files, everything durable.
+    /// A disk with the same files, everything durable, and registers as they are now.
     func copy() -> SimulatedDisk {
         let copy = SimulatedDisk()
         for path in paths {
@@ -66,6 +73,7 @@ extension SimulatedDisk {
             try? copy.createDirectory(String(path[..<slash]))
             copy.install(path, contents(path) ?? [])
         }
+        LoneRegisters.take(over: self, by: copy)
         return copy
     }
 
@@ -86,4 +94,8 @@ extension LedgerReplica {
     }
 
     func status() async throws(LedgerError) -> LedgerStatus { try await status(Self.call) }
+
+    func consistencyProof(from size: UInt64) async throws(LedgerError) -> [[UInt8]]? {
+        try await consistencyProof(from: size, Self.call)
+    }
 }

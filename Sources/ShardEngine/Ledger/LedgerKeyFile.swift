@@ -35,7 +35,13 @@ enum LedgerKeyFile {
         }
         guard mayMake else { throw .notFound(path: settings.signingKeyPath) }
         var generator = SystemRandomNumberGenerator()
-        guard let signer = CheckpointSigner.random(name: settings.name, using: &generator) else { return nil }
+        let made =
+            if let seed = settings.signingSeed {
+                CheckpointSigner(name: settings.name, seed: seed)
+            } else {
+                CheckpointSigner.random(name: settings.name, using: &generator)
+            }
+        guard let signer = made else { return nil }
         if let slash = settings.signingKeyPath.lastIndex(of: "/") {
             try store.files.createDirectory(String(settings.signingKeyPath[..<slash]))
         }

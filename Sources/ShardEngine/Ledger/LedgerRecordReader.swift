@@ -11,18 +11,24 @@ struct LedgerRecordReader {
     /// Nil when the tenant has no such search.
     func record(of search: SearchID, tenant: TenantID) throws(LedgerError) -> SearchRecord? {
         var record = SearchRecord(intent: nil, result: nil, leaves: [])
-        for index in try view.whole({ $0.index[search] ?? [] }) {
-            let (leaf, sealed) = try stored(index)
+        for place in try view.whole({ $0.index[search] ?? [] }) {
+            let (leaf, opened) = try open(place.index)
             guard leaf.tenant == tenant else { continue }
-            switch SealedRecord.open(sealed, leaf: leaf, recordKey: recordKey) {
+            switch opened {
             case .entry(.intent(let intent)): record.intent = intent
             case .entry(.result(let result)): record.result = result
             case .destroyed: break
-            case .bad(let reason): throw .damaged(reason: "leaf \(index): \(reason)")
+            case .bad(let reason): throw .damaged(reason: "leaf \(place.index): \(reason)")
             }
-            record.leaves.append(try view.whole { $0.machine.proof(of: index, leaf: leaf.bytes) })
+            record.leaves.append(try view.whole { $0.machine.proof(of: place.index, leaf: leaf.bytes) })
         }
         return record.leaves.isEmpty ? nil : record
+    }
+
+    /// A committed leaf and what its private record holds.
+    func open(_ index: UInt64) throws(LedgerError) -> (leaf: Leaf, opened: SealedRecord.Opened) {
+        let (leaf, sealed) = try stored(index)
+        return (leaf, SealedRecord.open(sealed, leaf: leaf, recordKey: recordKey))
     }
 
     private func stored(_ index: UInt64) throws(LedgerError) -> (leaf: Leaf, sealed: [UInt8]) {

@@ -1,46 +1,74 @@
 import AuditLedger
 import FaceModel
+import Logging
+import Replication
 import StorageIO
 import WriteAheadLog
 
-/// Brings a ledger back from its tiles and its log's tail, and holds it to every signed checkpoint found.
+/// Brings a copy of the ledger back from its tiles and its log, and holds both to every signed checkpoint found.
+///
+/// What a tile holds was committed. The log's leaves behind that are checked, and count once the protocol between copies
+/// says so.
 struct LedgerRecovery {
-    let log: Log
-    private(set) var machine: LedgerMachine
-    private(set) var index: [SearchID: [UInt64]] = [:]
-    /// Log positions of the leaves that no tile holds yet.
-    private(set) var unflushed: [LogIndex] = []
+    private(set) var opened: OpenedLog
+    /// As far as tiles go.
+    private(set) var state: LedgerView.State
+    /// The position of the last leaf that a tile holds.
+    private(set) var applied: LogIndex
+    /// The log's records behind it.
+    private(set) var unapplied: [ReplicaRecord] = []
     /// Size of the newest signed checkpoint found.
     private(set) var signedSize: UInt64 = 0
-    /// Where the log's tail was torn and is cut off; nil for a clean one.
-    let torn: String?
 
-    init(_ store: LedgerFiles, settings: LedgerSettings, machine: LedgerMachine) throws(LedgerError) {
-        self.machine = machine
-        (log, torn) = try Self.openLog(store, settings: settings)
+    /// `register` is the ledger's, where it could be read.
+    init(
+        _ store: LedgerFiles, settings: LedgerSettings, machine: LedgerMachine, register: RegisterState?, logger: Logger
+    ) throws(LedgerError) {
+        state = LedgerView.State(machine: machine)
+        opened = try Self.openLog(store, settings: settings, register: register, logger: logger)
+        applied = LogIndex(opened.log.firstIndex.value - 1)
+        try begin(as: register ?? opened.memory.register, in: store.directory)
         do throws(FileError) {
             try readBundles(store)
         } catch {
             throw .damaged(reason: error.sentence)
         }
-        try readLog(store)
+        try readLog()
         try requireCheckpoint(store)
+        state.machine.forgetUnflushed()
     }
 
     private static func openLog(
-        _ store: LedgerFiles, settings: LedgerSettings
-    ) throws(LedgerError) -> (log: Log, torn: String?) {
-        let identity = LogIdentity(
-            tenant: .cluster, collection: CollectionUID(settings.cluster), shard: ShardID(settings.cluster),
-            replica: ReplicaID(settings.cluster), generation: Generation(0))
-        do throws(LogError) {
-            let (log, recovery) = try Log.open(directory: store.walDirectory, identity: identity, on: store.files)
-            guard case .torn(let path, let offset) = recovery.tail else { return (log, nil) }
-            return (log, "\(path), byte \(offset)")
+        _ store: LedgerFiles, settings: LedgerSettings, register: RegisterState?, logger: Logger
+    ) throws(LedgerError) -> OpenedLog {
+        do throws(ReplicaError) {
+            return try OpenedLog(
+                settings.logIdentity, directory: store.walDirectory, memoryIn: store.directory, register: register,
+                on: store.files, logger: logger)
         } catch {
-            throw error.isTransient
-                ? .stopped(reason: "\(error.sentence)") : .damaged(reason: "write-ahead log: \(error.sentence)")
+            throw error.isDamage ? .damaged(reason: error.text) : .stopped(reason: error.text)
         }
+    }
+
+    /// Gives a new ledger its first record, and its log room for hundreds of searches: a disk that others fill later must
+    /// not keep the first search from its entry. Only the copy that begins a ledger does, in the epoch in which nobody
+    /// has decided yet; one that counts and has nothing has lost it; others receive it.
+    private mutating func begin(as register: RegisterState, in directory: String) throws(LedgerError) {
+        let configuration = register.configuration
+        guard opened.log.lastIndex == .zero, configuration.isr.contains(opened.identity.replica) else { return }
+        guard configuration.epoch == Epoch(1), configuration.primary == opened.identity.replica else {
+            throw .stopped(
+                reason: "there is no ledger in \(directory): is the disk mounted? An empty ledger would hide every "
+                    + "search ever made, so none is begun")
+        }
+        do throws(LogError) {
+            let first = LogEntry(type: .epochStart, token: .none, payload: [])
+            _ = try opened.log.append([first], epoch: configuration.epoch)
+            try opened.log.synchronize()
+        } catch {
+            throw .stopped(reason: "write-ahead log: \(error.sentence)")
+        }
+        opened.scanned.outline = opened.log.outline
     }
 
     /// A bundle counts when its entries are there: they are written last.
@@ -52,19 +80,19 @@ struct LedgerRecovery {
             guard let entries = LedgerBundle.rawEntries(bytes), entries.count == Int(LedgerTile.width) else {
                 throw .truncated(path: path, offset: bytes.count, wanted: Int(LedgerTile.width) * (Leaf.byteCount + 2))
             }
-            machine.recover(bundle: entries)
+            state.machine.recover(bundle: entries)
             for (position, entry) in entries.enumerated() {
                 guard let leaf = Leaf(bytes: entry) else { continue }
-                index[leaf.search, default: []].append(number * LedgerTile.width + UInt64(position))
+                state.note(leaf, at: number * LedgerTile.width + UInt64(position))
             }
             number += 1
         }
     }
 
-    private mutating func readLog(_ store: LedgerFiles) throws(LedgerError) {
+    private mutating func readLog() throws(LedgerError) {
         var failure: LedgerError?
         do throws(LogError) {
-            try log.read(from: log.firstIndex) { record in
+            try opened.log.read(from: opened.log.firstIndex) { record in
                 if failure == nil { failure = take(record) }
             }
         } catch {
@@ -75,19 +103,15 @@ struct LedgerRecovery {
 
     /// Why a record cannot stand in this log; nil when it was taken.
     private mutating func take(_ record: LogRecord) -> LedgerError? {
+        unapplied.append(ReplicaRecord(record))
         switch record.type {
         case .leaf:
             guard let payload = LeafPayload(bytes: record.payload) else {
                 return .damaged(reason: "log record \(record.lsn) is not a leaf of a known form")
             }
-            switch machine.recover(payload) {
-            case .known: return nil
-            case .taken:
-                index[payload.leaf.search, default: []].append(payload.index)
-                unflushed.append(record.lsn)
-                return nil
-            case .contradicts(let reason): return .damaged(reason: reason)
-            }
+            if case .contradicts(let reason) = state.machine.take(payload) { return .damaged(reason: reason) }
+            if payload.index < state.machine.flushedSize { (applied, unapplied) = (record.lsn, []) }
+            return nil
         case .signedCheckpoint:
             return judge(String(decoding: record.payload, as: UTF8.self), source: "log record \(record.lsn)")
         case .noop, .epochStart: return nil
@@ -98,7 +122,7 @@ struct LedgerRecovery {
     }
 
     private mutating func requireCheckpoint(_ store: LedgerFiles) throws(LedgerError) {
-        let bundles = machine.flushedSize / LedgerTile.width
+        let bundles = state.machine.flushedSize / LedgerTile.width
         var notes: [(text: String, source: String)] = []
         do throws(FileError) {
             if let text = try store.readText(store.checkpointPath) { notes.append((text, store.checkpointPath)) }
@@ -114,33 +138,21 @@ struct LedgerRecovery {
     }
 
     private mutating func judge(_ note: String, source: String) -> LedgerError? {
-        guard let checkpoint = machine.verifierKey.open(note) else {
-            return .damaged(reason: "\(source) is not a checkpoint signed by this ledger's key")
+        switch state.machine.judge(note) {
+        case .success(let size):
+            signedSize = max(signedSize, size)
+            return nil
+        case .failure(let error): return .damaged(reason: "\(source): \(error.reason)")
         }
-        if let reason = machine.contradiction(to: checkpoint) {
-            return .damaged(reason: "\(reason) (\(source)); `facectl ledger verify` names the leaf")
-        }
-        signedSize = max(signedSize, checkpoint.size)
-        return nil
     }
 }
 
-extension LogError {
-    /// One sentence for an operator.
-    var sentence: String {
-        switch self {
-        case .noSpace(let path): "no space left on the disk for \(path)"
-        case .file(let error): error.sentence
-        case .writeFailed(_, let error): "a write failed, what is on disk is unknown: \(error.sentence)"
-        case .stopped: "the log takes nothing more after a failed write"
-        case .recordTooLarge(let bytes, let limit): "a record of \(bytes) bytes is over the limit of \(limit)"
-        case .recordsRemoved(let wanted, let first): "the log begins at record \(first), and \(wanted) is wanted"
-        case .lossProven(let path, let offset, let lsn):
-            "record \(lsn) in \(path) at byte \(offset) is altered or lost: later records prove that it was durable"
-        case .damaged(let path, let offset, let reason): "\(path) at byte \(offset): \(reason)"
-        case .newerFormat(let path, let found, let supported):
-            "\(path) has format \(found); this version reads up to \(supported)"
-        case .wrongIdentity(let path, let field): "\(path) belongs to another ledger: its \(field) differs"
-        }
+extension LedgerSettings {
+    var shard: ShardID { ShardID(cluster) }
+
+    var logIdentity: LogIdentity {
+        LogIdentity(
+            tenant: .cluster, collection: CollectionUID(cluster), shard: shard, replica: replica,
+            generation: Generation(0))
     }
 }

@@ -13,6 +13,8 @@ enum DiskSpace {
         }
     }
 
+    /// Seconds between two looks for space on a disk that was full.
+    static let pause = 0.2
     static let enrolments = Reserve(share: 0.15, bytes: 8 << 30)
     static let deletes = Reserve(share: 0.08, bytes: 4 << 30)
 

@@ -13,12 +13,9 @@ import WriteAheadLog
 /// reach, and records that they lack are read from the log into the buffer as far as it has applied. Those behind are kept
 /// until `ReplicaCore` says what they count.
 struct OpenedFiles {
-    let log: Log
+    let openedLog: OpenedLog
     let state: ShardState
     let store: ReplicaStore
-    let memoryFile: ReplicaMemoryFile
-    let memory: ReplicaMemory
-    let scanned: ScannedLog
     let applied: LogIndex
     /// The log's records behind `applied`.
     let unapplied: [ReplicaRecord]
@@ -39,13 +36,10 @@ struct OpenedFiles {
         self.state = state
         store = try ReplicaStore(
             descriptor, directory: folder.segments, mapsPlanes: mapsPlanes, on: folder.files)
-        memoryFile = ReplicaMemoryFile(
-            of: descriptor.shard, descriptor.replica, in: folder.path, on: folder.files)
-        var memory = try Self.memory(memoryFile, register)
-        let tail: ScannedLog.Tail
-        (log, tail) = try Self.openLog(descriptor, in: folder, memory: &memory, memoryFile, logger: logger)
-        self.memory = memory
-        scanned = ScannedLog(outline: log.outline, tail: tail)
+        openedLog = try OpenedLog(
+            LogIdentity(descriptor), directory: folder.log, memoryIn: folder.path, register: register,
+            on: folder.files, logger: logger)
+        let log = openedLog.log
         try Self.requireContinuity(log, store: store, applied: try state.applied())
         try Self.bring(state, to: store.flushedThrough, by: log)
         applied = try state.applied()
@@ -60,46 +54,6 @@ struct OpenedFiles {
         tree = try state.tree(dimension: descriptor.dimension)
         try store.requireBuckets(of: tree.tree)
         if mode == .making, descriptor.roots.sorted() != roots { throw .otherRoots(owned: roots) }
-    }
-
-    /// What the replica kept; a shard that was made before there were copies begins with the register.
-    private static func memory(
-        _ file: ReplicaMemoryFile, _ register: RegisterState?
-    ) throws(ReplicaError) -> ReplicaMemory {
-        if let memory = try file.read() { return memory }
-        guard let register else {
-            throw .contradiction(reason: "the control plane has no register of it, and it has none of its own")
-        }
-        let memory = ReplicaMemory(epoch: register.configuration.epoch, register: register)
-        do throws(FileError) { try file.write(memory) } catch { throw .file(error) }
-        return memory
-    }
-
-    /// A torn tail is noted before it is cut off: the next scan would find nothing.
-    private static func openLog(
-        _ descriptor: ShardDescriptor, in folder: ShardFolder, memory: inout ReplicaMemory, _ file: ReplicaMemoryFile,
-        logger: Logger
-    ) throws(ReplicaError) -> (Log, ScannedLog.Tail) {
-        var failure: ReplicaError?
-        var tail = ScannedLog.Tail.clean
-        do throws(LogError) {
-            let (log, _) = try Log.open(
-                directory: folder.log, identity: LogIdentity(descriptor), on: folder.files
-            ) { (recovery) throws(LogError) in
-                logger.warning("the log's tail was torn and is cut off", metadata: ["recovery": "\(recovery)"])
-                tail = .suspect
-                memory.isSuspect = true
-                do throws(FileError) {
-                    try file.write(memory)
-                } catch {
-                    failure = .file(error)
-                    throw .stopped
-                }
-            }
-            return (log, tail)
-        } catch {
-            throw failure ?? .log(error)
-        }
     }
 
     /// The log must reach back to what the segments lack, and forward to what state and segments already hold.
@@ -177,19 +131,6 @@ extension [ReplicaRecord] {
     fileprivate func lastRoots() throws(ReplicaError) -> [LeafID]? {
         guard let last = last(where: { $0.type == RecordType.config.rawValue }) else { return nil }
         return try ConfigRecord(payload: last.payload, at: last.lsn).roots.sorted()
-    }
-}
-
-extension Log {
-    /// Where each epoch begins, and how far the log reaches.
-    var outline: LogOutline {
-        var outline = LogOutline()
-        for (number, start) in epochStarts.enumerated() {
-            let end = number + 1 < epochStarts.count ? epochStarts[number + 1].first.value - 1 : lastIndex.value
-            if number == 0, start.first.value > 1 { outline.append(Int(start.first.value - 1), of: Epoch(0)) }
-            if end >= start.first.value { outline.append(Int(end + 1 - start.first.value), of: start.epoch) }
-        }
-        return outline
     }
 }
 

@@ -71,9 +71,9 @@ enum ReplicaError: Error {
     /// One sentence for an operator: what, where.
     var text: String {
         switch self {
-        case .log(let error): "write-ahead log: \(error)"
+        case .log(let error): "write-ahead log: \(error.sentence)"
         case .segments(let error): "segment store: \(error)"
-        case .file(let error): "file: \(error)"
+        case .file(let error): error.sentence
         case .state(let path, let reason, _): "\(path): \(reason)"
         case .damagedState(let path, let reason): "\(path) is damaged: \(reason)"
         case .record(let index, let reason): "log record \(index): \(reason)"

@@ -5,9 +5,9 @@ import Replication
 import Synchronization
 
 /// What waits for a replica's writer thread. Requests are bounded; what the cluster says is bounded where it comes from.
-final class ReplicaInbox: Sendable {
+final class ReplicaInbox<Request: ReplicaRequest>: Sendable {
     enum Item {
-        case request(WaitingRequest)
+        case request(Request)
         case read(WaitingRead)
         case letter(ReplicaLetter)
         /// The register was read, or changed.
@@ -20,8 +20,8 @@ final class ReplicaInbox: Sendable {
         case report(@Sendable (ReplicaReport?) -> Void)
         /// Called back once the replica serves, or others may.
         case settle(@Sendable () -> Void)
-        /// The background merge of a compaction ended; the writer installs it.
-        case mergeFinished
+        /// What the content did on a thread of its own has ended.
+        case workEnded
         /// The writer ends and then calls back.
         case stop(ReplicaEnd, @Sendable () -> Void)
     }
@@ -64,8 +64,22 @@ final class ReplicaInbox: Sendable {
         }
     }
 
-    /// Refuses everything from now on and returns what waited.
-    func close(_ reason: ShardError) -> [Item] {
+    /// Refuses everything from now on, and whoever waits; returns how those are told who wait for the end.
+    func abandon(_ reason: ShardError) -> [@Sendable () -> Void] {
+        var told: [@Sendable () -> Void] = []
+        for item in close(reason) {
+            switch item {
+            case .request(let request): request.refuse(reason)
+            case .read(let read): read.resume(reason)
+            case .report(let reply): reply(nil)
+            case .stop(_, let done), .settle(let done): told.append(done)
+            case .letter, .register, .transaction, .processes, .electionEnded, .workEnded: break
+            }
+        }
+        return told
+    }
+
+    private func close(_ reason: ShardError) -> [Item] {
         state.withLock { state in
             state.closed = reason
             defer { state.items = [] }
@@ -79,19 +93,10 @@ extension ReplicaInbox.Item {
     fileprivate var isBounded: Bool {
         switch self {
         case .request, .read, .letter: true
-        case .register, .transaction, .processes, .electionEnded, .report, .settle, .mergeFinished, .stop:
+        case .register, .transaction, .processes, .electionEnded, .report, .settle, .workEnded, .stop:
             false
         }
     }
-}
-
-/// A write and its caller, who is resumed exactly once.
-struct WaitingRequest: Sendable {
-    var roots: [LeafID]
-    var request: Proposal.Request
-    /// Not begun after this.
-    var deadline: ContinuousClock.Instant
-    var resume: @Sendable (Result<ProposalOutcome, ShardError>) -> Void
 }
 
 /// A read that must see everything acknowledged before it came, and its caller, who is resumed exactly once: then the

@@ -3,8 +3,8 @@ import Replication
 import WriteAheadLog
 
 /// The newest records of a replica's log, in memory: all that are not yet applied and, for copies that lag a little,
-/// some of those that are.
-struct ReplicaRecords {
+/// some of those that are. `Change` is what applying a record does.
+struct ReplicaRecords<Change> {
     struct Entry {
         var record: ReplicaRecord
         /// What applying it does, where that is known without reading the payload again.

@@ -9,7 +9,7 @@ extension ReplicaWriter {
     /// A letter to an earlier copy on this node is not for this one. What the disk has no room for is not taken: it is
     /// sent again.
     func receive(_ letter: ReplicaLetter) {
-        guard letter.receiver == descriptor.replica, failure == nil else { return }
+        guard letter.receiver == replica, failure == nil else { return }
         guard letter.records.allSatisfy({ RecordType(rawValue: $0.type) != nil }) else {
             return stop(.record(letter.records[0].lsn, reason: "a record of a type that this release does not know"))
         }
@@ -18,7 +18,7 @@ extension ReplicaWriter {
                 try log.makeRoom(for: letter.records.map(\.payload.count))
             } catch {
                 guard error.isTransient else { return stop(.log(error)) }
-                return published.setWritesRefused("\(error)")
+                return condition.setWritesRefused(error.sentence)
             }
         }
         arrived = letter.records
@@ -30,7 +30,7 @@ extension ReplicaWriter {
     func send(_ message: ReplicaMessage, to replica: ReplicaID) {
         guard let process = processes[replica] else { return }
         var letter = ReplicaLetter(
-            shard: descriptor.shard, sender: descriptor.replica, receiver: replica, message: message)
+            shard: shard, sender: self.replica, receiver: replica, message: message)
         if case .append(var append) = message.body, append.range.last > append.range.previous.index {
             guard let records = records(behind: append.range.previous.index, through: append.range.last),
                 let last = records.last?.lsn
@@ -51,7 +51,7 @@ extension ReplicaWriter {
         } catch {
             logger.warning(
                 "a copy lags behind what the log still holds",
-                metadata: ["shard": "\(descriptor.shard)", "reason": "\(error)"])
+                metadata: ["shard": "\(shard)", "reason": "\(error)"])
             return nil
         }
     }
@@ -60,7 +60,7 @@ extension ReplicaWriter {
         guard !core.isStopped else { return nil }
         let durable = LogPoint(epoch: core.log.epoch(at: core.durable) ?? Epoch(0), index: core.durable)
         return ReplicaReport(
-            replica: descriptor.replica, incarnation: surroundings.incarnation, isClean: core.isClean, durable: durable)
+            replica: replica, incarnation: surroundings.incarnation, isClean: core.isClean, durable: durable)
     }
 
     func observe(_ register: RegisterState) {
@@ -69,7 +69,7 @@ extension ReplicaWriter {
     }
 
     func findProcesses() {
-        let (registers, shard, inbox) = (surroundings.registers, descriptor.shard, inbox)
+        let (registers, shard, inbox) = (surroundings.registers, shard, inbox)
         Task {
             // What cannot be read now is looked for again with the next register.
             if let found = try? await registers.processes(of: shard) { _ = inbox.add(.processes(found)) }
@@ -77,7 +77,7 @@ extension ReplicaWriter {
     }
 
     func readRegister() {
-        let (registers, shard, inbox) = (surroundings.registers, descriptor.shard, inbox)
+        let (registers, shard, inbox) = (surroundings.registers, shard, inbox)
         Task {
             // The core asks again for as long as it needs to know.
             if let state = try? await registers.read(shard) { _ = inbox.add(.register(state)) }
@@ -85,7 +85,7 @@ extension ReplicaWriter {
     }
 
     func transact(_ change: Replication.RegisterTransaction) {
-        let (registers, shard, inbox) = (surroundings.registers, descriptor.shard, inbox)
+        let (registers, shard, inbox) = (surroundings.registers, shard, inbox)
         Task {
             let outcome = await registers.attempt(change, of: shard)
             _ = inbox.add(.transaction(outcome))
@@ -96,8 +96,8 @@ extension ReplicaWriter {
     func elect(after epoch: Epoch) {
         guard !isElecting, let report else { return }
         isElecting = true
-        let poll = ElectionPoll(shard: descriptor.shard, own: report, surroundings: surroundings)
-        let (inbox, logger, shard) = (inbox, logger, descriptor.shard)
+        let poll = ElectionPoll(shard: shard, own: report, surroundings: surroundings)
+        let (inbox, logger, shard) = (inbox, logger, shard)
         Task {
             switch await poll.run(after: epoch) {
             case .register(let state): _ = inbox.add(.register(state))

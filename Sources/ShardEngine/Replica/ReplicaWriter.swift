@@ -3,79 +3,69 @@ import FaceModel
 import Foundation
 import Logging
 import Replication
-import StorageIO
 import WriteAheadLog
 
-/// The one owner of a replica's files: drives `ReplicaCore`, which decides what counts, and `ShardMachine`, which
-/// decides what is written; does their I/O.
+/// The one owner of a copy's files: drives `ReplicaCore`, which decides what counts, and does its I/O. What the log says
+/// is decided by `content`, which keeps what comes of it.
 ///
-/// Runs on a thread of its own, because every step may wait for the disk. Readers never wait for it: they take the
-/// snapshot it last published.
-final class ReplicaWriter {
-    let descriptor: ShardDescriptor
-    let files: any FileSystem
+/// Runs on a thread of its own, because every step may wait for the disk. Readers never wait for it: they take what
+/// the content last published.
+final class ReplicaWriter<Content: ReplicaContent> {
+    let shard: ShardID
+    let replica: ReplicaID
     let log: Log
-    let store: ReplicaStore
-    let state: ShardState
     let memory: ReplicaMemoryFile
-    let published: PublishedReplica
-    let inbox: ReplicaInbox
-    let budget: MemoryBudget
+    let content: Content
+    let condition: ReplicaCondition
+    let inbox: ReplicaInbox<Content.Request>
     let surroundings: ReplicaSurroundings
     let logger: Logger
     var core: ReplicaCore
-    /// Of buckets, at the applied index.
-    var tree: DatedTree
-    var records: ReplicaRecords
-    var merge: BackgroundMerge?
-    var growth: BucketGrowth
+    var records: ReplicaRecords<Content.Change>
     /// Where the other copies run.
     var processes: [ReplicaID: ReplicaProcess] = [:]
     var isElecting = false
-    var waiting: [WaitingRequest] = []
+    var waiting: [Content.Request] = []
     var reads: [RequestNumber: OpenRead] = [:]
-    var outstanding: OutstandingWrite?
+    var outstanding: OutstandingWrite<Content.Change>?
     /// The log is to be made durable as far as here.
     var owedSync: LogPoint?
     /// What the present event brought for `append` effects.
     var arrived: [ReplicaRecord] = []
     private var lastNumber: UInt64 = 0
     var failure: ReplicaError?
-    /// Why one more face would be refused, as of the last batch.
-    var enrolmentRefusal: String?
     /// Who waits for this replica to serve, where nobody else could.
     var settling: [@Sendable () -> Void] = []
-    private(set) var end: ReplicaEnd?
+    private var end: ReplicaEnd?
     private var stopping: [@Sendable () -> Void] = []
     private let began = ContinuousClock.now
 
+    /// `unapplied`: the log's records behind `applied`. `recordBytes`: of a usual record, for the size of letters.
     init(
-        descriptor: ShardDescriptor, files: any FileSystem, opened: OpenedFiles, published: PublishedReplica,
-        inbox: ReplicaInbox, budget: MemoryBudget, surroundings: ReplicaSurroundings, logger: Logger
+        _ opened: OpenedLog, applied: LogIndex, unapplied: [ReplicaRecord], content: Content,
+        condition: ReplicaCondition, inbox: ReplicaInbox<Content.Request>, recordBytes: Int,
+        surroundings: ReplicaSurroundings, logger: Logger
     ) {
-        self.descriptor = descriptor
-        self.budget = budget
-        self.files = files
-        self.surroundings = surroundings
+        shard = opened.identity.shard
+        replica = opened.identity.replica
         log = opened.log
-        store = opened.store
-        state = opened.state
         memory = opened.memoryFile
-        tree = opened.tree
-        self.published = published
+        self.content = content
+        self.condition = condition
         self.inbox = inbox
+        self.surroundings = surroundings
         self.logger = logger
         let copies = opened.memory.register.configuration.named.count
-        records = ReplicaRecords(
-            after: opened.applied, keptBytesMax: copies > 1 ? Limits.replicaRecordsKeptBytes : 0)
-        for record in opened.unapplied { records.append(.init(record: record, change: nil)) }
-        growth = BucketGrowth(rows: opened.snapshot.leafRows, tree: opened.tree.tree)
+        records = ReplicaRecords(after: applied, keptBytesMax: copies > 1 ? Limits.replicaRecordsKeptBytes : 0)
+        for record in unapplied { records.append(.init(record: record, change: nil)) }
         core = ReplicaCore(
-            id: descriptor.replica, incarnation: surroundings.incarnation,
-            timing: .product(copies: copies, dimension: descriptor.dimension), memory: opened.memory,
-            scanned: opened.scanned, applied: opened.applied, at: Moment(milliseconds: 0))
+            id: replica, incarnation: surroundings.incarnation,
+            timing: .product(copies: copies, recordBytes: recordBytes), memory: opened.memory,
+            scanned: opened.scanned, applied: applied, at: Moment(milliseconds: 0))
     }
 
+    /// Whether it was asked to stop.
+    var isEnding: Bool { end != nil }
     /// The index up to which records are applied.
     var applied: LogIndex { records.taken }
     var now: Moment { Moment(milliseconds: Int(began.duration(to: .now) / .milliseconds(1))) }
@@ -103,7 +93,7 @@ final class ReplicaWriter {
     /// Milliseconds until something is to be done though nothing comes.
     private var patience: Int? {
         var due = core.nextTick.map { max(0, $0.since(now)) }
-        if owesDivision { due = min(due ?? .max, Limits.idleConfirmMilliseconds) }
+        if let wanted = content.patience(self) { due = min(due ?? .max, wanted) }
         let deadlines = reads.values.map(\.deadline) + waiting.map(\.deadline)
         if let deadline = deadlines.min() {
             due = min(due ?? .max, max(1, Int(ContinuousClock.now.duration(to: deadline) / .milliseconds(1)) + 1))
@@ -111,7 +101,7 @@ final class ReplicaWriter {
         return due
     }
 
-    private func take(_ item: ReplicaInbox.Item) {
+    private func take(_ item: ReplicaInbox<Content.Request>.Item) {
         switch item {
         case .request(let request): wait(request)
         case .read(let read): begin(read)
@@ -122,19 +112,18 @@ final class ReplicaWriter {
         case .electionEnded: isElecting = false
         case .report(let reply): reply(report)
         case .settle(let done): settling.append(done)
-        case .mergeFinished: installMerge()
+        case .workEnded: content.workEnded(self)
         case .stop(let end, let done):
             self.end = end
             stopping.append(done)
         }
     }
 
-    /// What has become possible: the sync that is owed, the next batch, divisions, maintenance.
+    /// What has become possible: the sync that is owed, the next batch, the content's own work.
     private func settle() {
         propose()
         synchronize()
-        divideBuckets()
-        if end == nil { maintain() }
+        content.attend(self)
         showRole()
     }
 
@@ -156,37 +145,24 @@ final class ReplicaWriter {
         let now = ContinuousClock.now
         for (number, read) in reads where read.deadline <= now {
             reads[number] = nil
-            read.resume(.deadlineExceeded(descriptor.shard))
+            read.resume(.deadlineExceeded(shard))
         }
         for request in waiting where request.deadline <= now {
-            request.resume(.failure(.deadlineExceeded(descriptor.shard)))
+            request.refuse(.deadlineExceeded(shard))
         }
         waiting.removeAll { $0.deadline <= now }
     }
 
     private func close(_ end: ReplicaEnd) {
-        if case .dropped = end { awaitMerge() }
-        let error = end.error(descriptor.shard)
-        for item in inbox.close(error) {
-            switch item {
-            case .request(let request): request.resume(.failure(error))
-            case .read(let read): read.resume(error)
-            case .report(let reply): reply(nil)
-            case .stop(_, let done): stopping.append(done)
-            case .settle(let done): done()
-            case .letter, .register, .transaction, .processes, .electionEnded, .mergeFinished: break
-            }
-        }
-        for request in waiting { request.resume(.failure(error)) }
+        if case .dropped = end { awaitWork() }
+        content.finish(self)
+        let error = end.error(shard)
+        stopping += inbox.abandon(error)
+        for request in waiting { request.refuse(error) }
         for read in reads.values { read.resume(error) }
-        outstanding?.complete(.failure(.interrupted(descriptor.shard)))
+        outstanding?.complete(.failure(.interrupted(shard)))
         confirmLastBatch()
-        published.close(error)
-        do throws(ReplicaError) {
-            try state.close()
-        } catch {
-            logger.warning("a shard's state was not closed", metadata: ["reason": "\(error.text)"])
-        }
+        content.close(error)
         for done in settling + stopping { done() }
     }
 
@@ -197,18 +173,20 @@ final class ReplicaWriter {
         synchronize()
     }
 
-    /// A merge that still ran would write below a name that may be another shard's by then.
-    private func awaitMerge() {
-        while merge != nil {
+    /// What still ran would write below a name that may be another shard's by then.
+    private func awaitWork() {
+        while content.isWorking {
             for item in inbox.take(timeout: nil) { take(item) }
         }
     }
 }
 
-/// A write that was handed to the core and is not answered yet.
-struct OutstandingWrite {
+/// A batch that was handed to the core and is not answered yet.
+struct OutstandingWrite<Change> {
     let number: RequestNumber
-    let batch: ShardBatch
+    let entries: [LogEntry]
+    /// What applying each entry does.
+    let changes: [Change]
     /// With the position of its last record; called once.
     let complete: (Result<LogIndex, ShardError>) -> Void
 }
@@ -220,11 +198,11 @@ struct OpenRead {
 }
 
 extension ReplicaTiming {
-    /// Letters stay well below what a frame holds, whatever a collection's dimension is.
-    static func product(copies: Int, dimension: Int) -> ReplicaTiming {
+    /// Letters stay well below what a frame holds, however large a record usually is.
+    static func product(copies: Int, recordBytes: Int) -> ReplicaTiming {
         var timing = ReplicaTiming(replicas: copies)
         timing.idleConfirm = Limits.idleConfirmMilliseconds
-        timing.recordsPerAppend = max(16, min(1_024, Limits.replicaLetterBytes / (256 + 4 * dimension)))
+        timing.recordsPerAppend = max(16, min(1_024, Limits.replicaLetterBytes / recordBytes))
         return timing
     }
 }

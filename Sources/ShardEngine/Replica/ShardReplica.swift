@@ -15,7 +15,7 @@ final class ShardReplica: Sendable {
     private let identity: Mutex<FaceIdentityKeys?>
     let state: ShardState
     private let published: PublishedReplica
-    private let inbox: ReplicaInbox
+    private let inbox: ReplicaInbox<WaitingRequest>
     private let scanner: ReplicaScanner
 
     /// Recovers the copy in `folder`, or makes an empty one where `mode` allows it, and starts its writer. `register` is
@@ -41,9 +41,13 @@ final class ShardReplica: Sendable {
         }
         let start = Handover(opened)
         let thread = Thread {
+            let opened = start.take()
+            let content = FaceContent(
+                descriptor, files: folder.files, opened: opened, published: published, budget: budget, logger: logger)
             ReplicaWriter(
-                descriptor: descriptor, files: folder.files, opened: start.take(), published: published, inbox: inbox,
-                budget: budget, surroundings: surroundings, logger: logger
+                opened.openedLog, applied: opened.applied, unapplied: opened.unapplied, content: content,
+                condition: published.condition, inbox: inbox, recordBytes: 256 + 4 * descriptor.dimension,
+                surroundings: surroundings, logger: logger
             ).run()
         }
         thread.name = "facet-shard"
@@ -53,7 +57,7 @@ final class ShardReplica: Sendable {
     /// The subtree roots the shard owns.
     var roots: [LeafID] { published.current.roots }
     var faces: Int { published.current.snapshot.liveCount }
-    var isDamaged: Bool { published.damaged != nil }
+    var isDamaged: Bool { published.condition.damaged != nil }
 
     /// Completes once it was proposed, however late; a request that waits past its deadline is never proposed.
     func write(_ request: WriteRequest, _ call: ShardCall) async throws(ShardError) -> ProposalOutcome {
@@ -140,14 +144,14 @@ final class ShardReplica: Sendable {
             faces: snapshot.liveCount, segments: snapshot.segments.count, bufferedFaces: snapshot.bufferedCount,
             residentBytes: snapshot.residentBytes,
             diskBytes: snapshot.segments.reduce(0) { $0 + $1.segment.fileBytes }, lsn: view.lsn,
-            writesRefused: published.writesRefused)
+            writesRefused: published.condition.writesRefused)
     }
 
     /// Waits until the published snapshot is known to show everything acknowledged before the call: at once for the only
     /// copy, for others after a round of all that are in sync.
     private func confirm(_ call: ShardCall) async throws(ShardError) {
         _ = try view(call)
-        if published.role?.isAlone == true { return }
+        if published.condition.role?.isAlone == true { return }
         let refusal = await withCheckedContinuation { (continuation: CheckedContinuation<ShardError?, Never>) in
             let read = WaitingRead(deadline: call.deadline) { continuation.resume(returning: $0) }
             if let refusal = inbox.add(.read(read)) { continuation.resume(returning: refusal) }
@@ -172,7 +176,7 @@ final class ShardReplica: Sendable {
     }
 
     /// Its part among the shard's copies; nil until its writer has begun.
-    var role: PublishedReplica.Role? { published.role }
+    var role: ReplicaCondition.Role? { published.condition.role }
 
     func receive(_ letter: ReplicaLetter) {
         // A letter too many is lost like one on its way.
@@ -214,8 +218,8 @@ final class ShardReplica: Sendable {
     /// What is answered from; refused where the shard is closed, damaged, owns something else than the caller
     /// believes, or nobody waits for an answer any more.
     func view(_ call: ShardCall) throws(ShardError) -> PublishedReplica.View {
-        if let closed = published.closed { throw closed }
-        if let reason = published.damaged { throw .damaged(descriptor.shard, reason: reason) }
+        if let closed = published.condition.closed { throw closed }
+        if let reason = published.condition.damaged { throw .damaged(descriptor.shard, reason: reason) }
         let view = published.current
         guard call.roots.sorted() == view.roots else { throw .wrongOwner(descriptor.shard, owned: view.roots) }
         guard call.deadline > .now else { throw .deadlineExceeded(descriptor.shard) }
@@ -227,7 +231,7 @@ final class ShardReplica: Sendable {
         do throws(SegmentError) {
             return try body()
         } catch {
-            published.setDamaged("\(error)")
+            published.condition.setDamaged("\(error)")
             throw .damaged(descriptor.shard, reason: "\(error)")
         }
     }
@@ -237,7 +241,7 @@ final class ShardReplica: Sendable {
             return try body()
         } catch {
             // Closed between the check and the read: that is the reason, not damage.
-            throw published.closed ?? .damaged(descriptor.shard, reason: error.text)
+            throw published.condition.closed ?? .damaged(descriptor.shard, reason: error.text)
         }
     }
 

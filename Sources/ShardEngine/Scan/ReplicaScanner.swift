@@ -65,7 +65,7 @@ final class ReplicaScanner: Sendable {
             return .success(
                 bests.map { ScanHits(view: view, best: $0, scored: scored, buckets: selection.buckets) })
         } catch {
-            published.setDamaged("\(error)")
+            published.condition.setDamaged("\(error)")
             return .failure(.damaged(shard, reason: "\(error)"))
         }
     }

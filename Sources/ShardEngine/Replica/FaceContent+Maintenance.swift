@@ -4,7 +4,7 @@ import SegmentStore
 import WriteAheadLog
 
 /// A compaction's merge on a thread of its own; the writer goes on meanwhile.
-// Safe because `result` is written by the merge thread before it posts `mergeFinished` and read by the writer after.
+// Safe because `result` is written by the merge thread before it posts `workEnded` and read by the writer after.
 final class BackgroundMerge: @unchecked Sendable {
     let job: CompactionJob
     var result: Result<MergedSegment, SegmentError>?
@@ -12,21 +12,21 @@ final class BackgroundMerge: @unchecked Sendable {
     init(_ job: CompactionJob) { self.job = job }
 }
 
-extension ReplicaWriter {
+extension FaceContent {
     /// Between batches: a full buffer becomes a segment, the log is cut, small or mostly dead segments are merged.
-    func maintain() {
+    func maintain(_ writer: ReplicaWriter<FaceContent>) {
         do throws(ReplicaError) {
             if store.needsFlush {
-                try place(try store.flush(through: applied, tree: tree.tree))
-                publish(at: applied)
+                try place(try store.flush(through: writer.applied, tree: tree.tree))
+                publish(at: writer.applied)
                 lockMemory()
                 growth.resumePostponed()
-                try cutLog()
+                try cutLog(writer)
             }
         } catch {
-            return maintenanceFailed(error)
+            return maintenanceFailed(error, writer)
         }
-        startMerge()
+        startMerge(writer)
     }
 
     /// The manifest already says so; nothing else may happen before `state.sqlite` does. A full disk is waited out.
@@ -36,8 +36,8 @@ extension ReplicaWriter {
                 return try state.place(segment?.ids ?? [], inSegment: segment?.number ?? 0, of: store.segmentNumbers)
             } catch {
                 guard case .state(_, _, full: true) = error else { throw error }
-                published.setWritesRefused(error.text)
-                Thread.sleep(forTimeInterval: Self.spacePause)
+                published.condition.setWritesRefused(error.text)
+                Thread.sleep(forTimeInterval: DiskSpace.pause)
             }
         }
     }
@@ -49,24 +49,24 @@ extension ReplicaWriter {
     }
 
     /// The log keeps what either the segments or the synced state lack, and what copies may still ask for.
-    private func cutLog() throws(ReplicaError) {
+    private func cutLog(_ writer: ReplicaWriter<FaceContent>) throws(ReplicaError) {
         try state.synchronize(on: files)
-        var index = min(store.flushedThrough, applied)
-        if core.configuration.named.count > 1 {
+        var index = min(store.flushedThrough, writer.applied)
+        if writer.core.configuration.named.count > 1 {
             index = LogIndex(index.value - min(index.value, UInt64(Limits.logRecordsKeptForCopies)))
         }
         do throws(LogError) {
-            try log.truncate(before: index.next)
+            try writer.log.truncate(before: index.next)
         } catch {
             throw .log(error)
         }
     }
 
-    private func startMerge() {
+    private func startMerge(_ writer: ReplicaWriter<FaceContent>) {
         guard merge == nil, let job = store.beginMerge(tree: tree.tree) else { return }
         let merge = BackgroundMerge(job)
         self.merge = merge
-        let inbox = inbox
+        let inbox = writer.inbox
         let thread = Thread {
             do throws(SegmentError) {
                 merge.result = .success(try job.merge())
@@ -74,13 +74,13 @@ extension ReplicaWriter {
                 merge.result = .failure(error)
             }
             // A closed inbox means that the replica is stopping: the file goes at its next open.
-            _ = inbox.add(.mergeFinished)
+            _ = inbox.add(.workEnded)
         }
         thread.name = "facet-merge"
         thread.start()
     }
 
-    func installMerge() {
+    func workEnded(_ writer: ReplicaWriter<FaceContent>) {
         guard let merge, let result = merge.result else { return }
         self.merge = nil
         do throws(ReplicaError) {
@@ -92,14 +92,14 @@ extension ReplicaWriter {
                 try synchronizeState(before: merge.job)
                 try store.install(merged)
                 try place(merged.segment)
-                publish(at: applied)
+                publish(at: writer.applied)
                 lockMemory()
                 growth.resumePostponed()
                 // What became due meanwhile does not wait for the next write.
-                if end == nil { startMerge() }
+                if !writer.isEnding { startMerge(writer) }
             }
         } catch {
-            maintenanceFailed(error)
+            maintenanceFailed(error, writer)
         }
     }
 
@@ -114,9 +114,9 @@ extension ReplicaWriter {
     }
 
     /// A full disk passes; anything else leaves files that must not be built upon.
-    func maintenanceFailed(_ error: ReplicaError) {
-        guard error.passes else { return stop(error) }
+    func maintenanceFailed(_ error: ReplicaError, _ writer: ReplicaWriter<FaceContent>) {
+        guard error.passes else { return writer.stop(error) }
         logger.warning("maintenance waits", metadata: ["reason": "\(error.text)"])
-        published.setWritesRefused(error.text)
+        published.condition.setWritesRefused(error.text)
     }
 }

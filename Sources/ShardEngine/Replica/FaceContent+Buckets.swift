@@ -3,31 +3,35 @@ import FaceModel
 import SegmentStore
 import VectorSearch
 
-extension ReplicaWriter {
+extension FaceContent {
     /// Buckets divided after one batch: what keeps the next one waiting.
     private static let divisionsPerBatch = 8
     /// From fewer faces than this no bucket is divided: its rows are strewn among those of too many others.
     private static let gatheredMin = BucketDivision.sampleMax / 4
 
     /// Whether a bucket has grown too large and this replica is the one to divide it.
-    var owesDivision: Bool { growth.isDue && failure == nil && core.isServing }
+    func owesDivision(_ writer: ReplicaWriter<FaceContent>) -> Bool {
+        growth.isDue && writer.failure == nil && writer.core.isServing
+    }
 
     /// Divides the buckets that have grown too large, by records of the log like every other change.
-    func divideBuckets() {
+    func divideBuckets(_ writer: ReplicaWriter<FaceContent>) {
         var left = Self.divisionsPerBatch
-        while owesDivision, outstanding == nil, left > 0 {
+        while owesDivision(writer), writer.outstanding == nil, left > 0 {
             let due = growth.next(left)
             left -= due.count
             do throws(ReplicaError) {
-                try divide(due)
+                try divide(due, writer)
             } catch {
-                return maintenanceFailed(error)
+                return maintenanceFailed(error, writer)
             }
-            synchronize()
+            writer.synchronize()
         }
     }
 
-    private func divide(_ due: [LeafID]) throws(ReplicaError) {
+    private func divide(
+        _ due: [LeafID], _ writer: ReplicaWriter<FaceContent>
+    ) throws(ReplicaError) {
         var tree = tree.tree
         var splits: [(split: BucketSplit, faces: (Int, Int))] = []
         for leaf in due {
@@ -43,8 +47,8 @@ extension ReplicaWriter {
             splits.append((split, (first * gathered.stride, second * gathered.stride)))
         }
         guard !splits.isEmpty else { return }
-        let batch = ShardMachine(tree: self.tree).batch(splits.map(\.split), at: core.log.last.next)
-        write(batch) { [unowned self] result in divided(splits, result) }
+        let batch = ShardMachine(tree: self.tree).batch(splits.map(\.split), at: writer.core.log.last.next)
+        writer.write(batch.entries, batch.changes) { [unowned self] result in divided(splits, result) }
     }
 
     /// What another primary has divided meanwhile is no longer due.

@@ -1,0 +1,135 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import Logging
+import Replication
+import SegmentStore
+import StorageIO
+
+/// What a copy of a shard of faces keeps beside its log: who lives in it, by name (`state.sqlite`), the vectors, and the
+/// tree of buckets; `ShardMachine` decides what its log says.
+final class FaceContent: ReplicaContent {
+    let descriptor: ShardDescriptor
+    let files: any FileSystem
+    let store: ReplicaStore
+    let state: ShardState
+    let published: PublishedReplica
+    let budget: MemoryBudget
+    let logger: Logger
+    /// Of buckets, at the applied index.
+    var tree: DatedTree
+    var merge: BackgroundMerge?
+    var growth: BucketGrowth
+    /// Why one more face would be refused, as of the last batch.
+    var enrolmentRefusal: String?
+
+    init(
+        _ descriptor: ShardDescriptor, files: any FileSystem, opened: OpenedFiles, published: PublishedReplica,
+        budget: MemoryBudget, logger: Logger
+    ) {
+        self.descriptor = descriptor
+        self.files = files
+        self.published = published
+        self.budget = budget
+        self.logger = logger
+        store = opened.store
+        state = opened.state
+        tree = opened.tree
+        growth = BucketGrowth(rows: opened.snapshot.leafRows, tree: opened.tree.tree)
+    }
+
+    func change(_ record: ReplicaRecord) throws(ReplicaError) -> Change? { try Change(record) }
+
+    func apply(_ changes: [Change], through index: LogIndex) throws(ReplicaError) {
+        let places = try applied(changes, through: index)
+        for change in changes { try grow(change) }
+        try show(changes, places: places, at: index)
+    }
+
+    /// Divisions and maintenance.
+    func attend(_ writer: ReplicaWriter<FaceContent>) {
+        divideBuckets(writer)
+        if !writer.isEnding { maintain(writer) }
+    }
+
+    func patience(_ writer: ReplicaWriter<FaceContent>) -> Int? {
+        owesDivision(writer) ? Limits.idleConfirmMilliseconds : nil
+    }
+
+    /// A merge, which writes below a name that may be another shard's once this one is dropped.
+    var isWorking: Bool { merge != nil }
+
+    func finish(_ writer: ReplicaWriter<FaceContent>) {}
+
+    func close(_ error: ShardError) {
+        published.close(error)
+        do throws(ReplicaError) {
+            try state.close()
+        } catch {
+            logger.warning("a shard's state was not closed", metadata: ["reason": "\(error.text)"])
+        }
+    }
+
+    /// The tree of buckets after a change.
+    private func grow(_ change: Change) throws(ReplicaError) {
+        switch change {
+        case .put, .delete: break
+        case .config(let config):
+            let roots = config.roots.sorted()
+            if roots != tree.tree.roots { tree = DatedTree(roots: roots) }
+        case .split(let split, let place):
+            guard tree.tree.accepts(split) else {
+                throw .record(place, reason: "BucketSplit does not follow on the buckets there are")
+            }
+            tree.apply(split, at: place)
+        }
+    }
+
+    /// In `state.sqlite`; a full disk is waited out.
+    private func applied(
+        _ changes: [Change], through index: LogIndex
+    ) throws(ReplicaError) -> [FaceID: RowPlace] {
+        while true {
+            do throws(ReplicaError) {
+                let places = try state.places(of: changes.deletedIDs)
+                try state.apply(changes, through: index)
+                published.condition.setWritesRefused(enrolmentRefusal)
+                return places
+            } catch {
+                guard case .state(_, _, full: true) = error else { throw error }
+                published.condition.setWritesRefused(error.text)
+                Thread.sleep(forTimeInterval: DiskSpace.pause)
+            }
+        }
+    }
+
+    private func show(
+        _ changes: [Change], places: [FaceID: RowPlace], at index: LogIndex
+    ) throws(ReplicaError) {
+        for change in changes {
+            switch change {
+            case .put(let put): try store.buffer(put.row)
+            case .delete(let delete): store.markDead(delete.id, at: places[delete.id])
+            case .config, .split: break
+            }
+        }
+        growth.count(changes)
+        publish(at: index)
+    }
+
+    func publish(at index: LogIndex) {
+        published.publish(.init(snapshot: store.snapshot, tree: tree, lsn: index))
+    }
+}
+
+/// A write to a shard of faces and its caller, who is resumed exactly once.
+struct WaitingRequest: ReplicaRequest {
+    var roots: [LeafID]
+    var request: Proposal.Request
+    /// Not begun after this.
+    var deadline: ContinuousClock.Instant
+    var resume: @Sendable (Result<ProposalOutcome, ShardError>) -> Void
+
+    var estimatedBytes: Int { request.estimatedBytes }
+    func refuse(_ error: ShardError) { resume(.failure(error)) }
+}

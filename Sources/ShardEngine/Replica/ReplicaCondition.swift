@@ -1,0 +1,47 @@
+import ClusterModel
+import FaceModel
+import Replication
+import Synchronization
+
+/// How a copy is, as its writer shows it to everyone else.
+final class ReplicaCondition: Sendable {
+    /// The replica's part among the shard's copies.
+    struct Role: Sendable {
+        /// It is the only copy that counts, and may answer: what it has applied is all there is.
+        var isAlone: Bool
+        var isPrimary: Bool
+        var epoch: Epoch
+        var commit: LogIndex
+        var configuration: ShardConfiguration
+    }
+
+    private struct State {
+        var role: Role?
+        var writesRefused: String?
+        var damaged: String?
+        var closed: ShardError?
+    }
+
+    private let state = Mutex(State())
+
+    /// Nil until the writer has begun.
+    var role: Role? { state.withLock { $0.role } }
+    var writesRefused: String? { state.withLock { $0.writesRefused } }
+    /// What was read is not what was written: nothing is answered from this replica any more.
+    var damaged: String? { state.withLock { $0.damaged } }
+    /// What everybody is told once the replica's files are closed.
+    var closed: ShardError? { state.withLock { $0.closed } }
+
+    func setRole(_ role: Role) { state.withLock { $0.role = role } }
+    func setWritesRefused(_ reason: String?) { state.withLock { $0.writesRefused = reason } }
+    func setDamaged(_ reason: String) { state.withLock { $0.damaged = reason } }
+
+    /// False where it was closed before; the first reason stands.
+    func close(_ reason: ShardError) -> Bool {
+        state.withLock { state in
+            guard state.closed == nil else { return false }
+            state.closed = reason
+            return true
+        }
+    }
+}
