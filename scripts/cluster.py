@@ -368,6 +368,20 @@ def make_key_file(cluster: Cluster) -> None:
         os.fsync(file.fileno())
 
 
+def make_ledger_keys(cluster: Cluster) -> None:
+    """The key of the ledger's records and checkpoints: the same file on every node that keeps a copy."""
+    keys = [Path(entry["data"]) / "key" for entry in cluster.nodes.values() if entry.get("ledger")]
+    secret = next((key.read_bytes() for key in keys if key.exists()), None) or os.urandom(32)
+    for key in keys:
+        if key.exists():
+            continue
+        key.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secret)
+            os.fsync(file.fileno())
+
+
 def make_access_key(cluster: Cluster) -> None:
     if cluster.environment.exists() and cluster.environment.stat().st_size:
         return
@@ -407,6 +421,7 @@ def start(cluster: Cluster) -> None:
             cluster.config.write_text(yaml.safe_dump(cluster.moved, sort_keys=False))
         make_certificates(cluster)
         make_key_file(cluster)
+        make_ledger_keys(cluster)
         started = start_together(cluster.etcd())
         make_access_key(cluster)
         started += start_together(cluster.shard_nodes())

@@ -33,9 +33,11 @@ extension FaceIndex {
     /// How many copies of all shards each node has, and of how many it is the primary.
     private func load() async throws(CoordinatorError) -> (copies: [NodeID: Int], firsts: [NodeID: Int]) {
         var (copies, firsts): ([NodeID: Int], [NodeID: Int]) = ([:], [:])
+        let maps = try await list(.maps).compactMap { if case .map(let map) = $0.value { map } else { nil } }
+        let ofFaces = Set(maps.flatMap(\.shards).map(\.id))
         var nodes: [ReplicaID: NodeID] = [:]
         for register in try await list(.allReplicas) {
-            guard case .replica(let replica) = register.value else { continue }
+            guard case .replica(let replica) = register.value, ofFaces.contains(replica.shard) else { continue }
             nodes[replica.replica] = replica.node
             copies[replica.node, default: 0] += 1
         }
@@ -45,8 +47,7 @@ extension FaceIndex {
             registered.insert(shard.shard)
             if let node = nodes[shard.primary] { firsts[node, default: 0] += 1 }
         }
-        for register in try await list(.maps) {
-            guard case .map(let map) = register.value else { continue }
+        for map in maps {
             for shard in map.shards where !registered.contains(shard.id) {
                 copies[shard.node, default: 0] += 1
                 firsts[shard.node, default: 0] += 1

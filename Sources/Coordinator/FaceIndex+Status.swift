@@ -13,6 +13,8 @@ extension FaceIndex {
             controlPlaneStaleness: settings.controlPlaneStaleness(), model: model)
         do throws(CoordinatorError) {
             let registers = try await registersForStatus()
+            status.ledgerCopies = registers.ledger.flatMap { registers.copies[$0] }.map { .init($0) }
+            status.ledgerShard = registers.ledger
             status.nodes = await nodeStatus(registers.nodes, scope)
             status.collections = await collectionStatus(registers, nodes: status.nodes)
         } catch {
@@ -27,10 +29,15 @@ extension FaceIndex {
         var collections: [CollectionRegister] = []
         var maps: [CollectionUID: (map: CollectionMap, revision: Revision)] = [:]
         var copies: [ShardID: ShardCopies] = [:]
+        /// The ledger's shard has the cluster's id.
+        var ledger: ShardID?
     }
 
     private func registersForStatus() async throws(CoordinatorError) -> RegistersForStatus {
         var found = RegistersForStatus()
+        if case .cluster(let cluster)? = try await readOrReadFresh(.cluster)?.value {
+            found.ledger = ShardID(cluster.id)
+        }
         var replicas: [ReplicaID: ReplicaRegister] = [:]
         // Copies before their shards' registers, which name them.
         for family in [RegisterFamily.nodes, .allCollections, .maps, .allReplicas, .shards] {

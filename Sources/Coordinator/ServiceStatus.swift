@@ -97,6 +97,9 @@ package struct ServiceStatus: Sendable {
     package var nodes: [NodeStatus]
     package var collections: [CollectionStatus]
     package var ledger: LedgerStatus
+    package var ledgerShard: ShardID?
+    /// Missing where the control plane has no registers of them.
+    package var ledgerCopies: CopiesStatus?
     /// Missing while the control plane answers; else why it does not.
     package var controlPlane: String?
     /// Missing while the control plane is followed closely; else how far behind this process may be.
@@ -109,6 +112,9 @@ package struct ServiceStatus: Sendable {
         if let controlPlane { problems.append("control plane: \(controlPlane)") }
         if let controlPlaneStaleness { problems.append("control plane: \(controlPlaneStaleness)") }
         if let refusing = ledger.refusing { problems.append("ledger: \(refusing); searches are refused") }
+        if let copies = ledgerCopies, copies.isDegraded {
+            problems.append("ledger: \(copies.inSync) of \(copies.copies.count) copies are in sync; nothing is lost")
+        }
         for node in nodes {
             if case .failure(let error) = node.statistics { problems.append("node \(node.node): \(error.reason)") }
         }

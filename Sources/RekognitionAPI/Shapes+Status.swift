@@ -8,6 +8,8 @@ extension Shapes {
             "TreeSize": .number(status.ledger.treeSize), "RootHash": base64(status.ledger.rootHash),
             "VerifierKey": .text(status.ledger.verifierKey),
         ]
+        if let copies = status.ledgerCopies { ledger.merge(Self.copies(copies)) { _, new in new } }
+        ledger["Shard"] = status.ledgerShard.map { .text($0.description) }
         ledger["Refusing"] = status.ledger.refusing.map { .text($0) }
         return [
             "Ready": .flag(status.ready), "Complete": .flag(status.complete), "Problems": .texts(status.problems),

@@ -16,7 +16,7 @@ package struct ClusterConfiguration: Equatable, Sendable {
         package var data: String
         /// Bytes of memory its shards may take; 0 is no limit.
         package var memoryBytes: Int
-        /// Whether it keeps the ledger.
+        /// Whether it keeps a copy of the ledger.
         package var ledger: Bool
     }
     package struct Coordinator: Equatable, Sendable {
@@ -80,7 +80,7 @@ package struct ClusterConfiguration: Equatable, Sendable {
         }
         service = try ServiceSettings(&top)
         try top.finish(allowed: Self.keys + ServiceSettings.keys)
-        try requireOneLedger(file)
+        try requireLedger(file)
     }
 
     private static let keys = [
@@ -103,12 +103,13 @@ package struct ClusterConfiguration: Equatable, Sendable {
             file: file, key: key, problem: "has no entry '\(name)'; there are \(there.joined(separator: ", "))")
     }
 
-    private func requireOneLedger(_ file: String) throws(ConfigurationError) {
+    private func requireLedger(_ file: String) throws(ConfigurationError) {
         let count = nodes.count { $0.ledger }
-        guard count == 1 else {
+        guard (1...Replication.copiesMax).contains(count), count != 2 else {
             throw ConfigurationError(
                 file: file, key: "nodes",
-                problem: "\(count) nodes have 'ledger: true'; exactly one must keep the ledger")
+                problem: "\(count) nodes have 'ledger: true'; one, or 3 to \(Replication.copiesMax), must keep the "
+                    + "ledger: with two it would be away as soon as either is")
         }
     }
 }

@@ -70,6 +70,8 @@ package struct DataDirectory: Sendable {
         do throws(KeyError) { return try MasterKey(bytes: bytes) } catch { throw .keyUnusable(path: path) }
     }
 
+    package func hasKey() throws(DataDirectoryError) -> Bool { try exists(keyFile) }
+
     /// Whether a ledger was ever begun here.
     package func hasLedger() throws(DataDirectoryError) -> Bool { try exists(ledger) }
 }

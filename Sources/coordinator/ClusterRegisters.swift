@@ -1,4 +1,5 @@
 import ClusterModel
+import ClusterTransport
 import ControlPlane
 import FaceModel
 import ServiceConfiguration
@@ -23,10 +24,14 @@ struct ClusterRegisters: Sendable {
         return register.address
     }
 
-    /// The node that keeps the ledger; nil while none has claimed it.
-    func ledgerKeeper() async -> NodeID? {
+    /// Where the ledger is asked; nil while no node has begun it.
+    func ledgerKeeper() async -> RemoteLedger.Keeper? {
         guard case .cluster(let cluster)? = try? await mirror.read(.cluster)?.value else { return nil }
-        return cluster.ledger
+        let shard = ShardID(cluster.id)
+        guard case .shard(let register)? = try? await mirror.read(.shard(shard))?.value,
+            case .replica(let copy)? = try? await mirror.read(.replica(shard, register.primary))?.value
+        else { return cluster.ledger.map { .init(node: $0, copies: 1) } }
+        return .init(node: copy.node, copies: register.named.count)
     }
 
     func stop() async throws(ControlPlaneError) {

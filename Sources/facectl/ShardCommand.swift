@@ -54,11 +54,13 @@ private struct ShardLine {
 
     static func all(_ connection: ServerConnection) async throws -> [ShardLine] {
         let status = Document(try await connection.call("FacetService.GetStatus", [:]).json)
-        return status.documents("Collections").flatMap { collection in
+        let ledger = status.document("Ledger")
+        let faces = status.documents("Collections").flatMap { collection in
             collection.documents("Shards").map {
                 ShardLine(collection: collection.text("CollectionId") ?? "-", status: $0)
             }
         }
+        return faces + (ledger.has("Copies") ? [ShardLine(collection: "(ledger)", status: ledger)] : [])
     }
 
     var id: String { status.text("Shard") ?? "-" }

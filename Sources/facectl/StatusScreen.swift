@@ -25,7 +25,7 @@ struct StatusScreen {
         let (ledger, model) = (status.document("Ledger"), status.document("Model"))
         let name = "\(model.text("Name") ?? "-") \(model.text("Version") ?? "-")"
         Output.line("model       \(name), dimension \(model.integer("Dimension") ?? 0)")
-        let place = ledger.text("Node").map { " on \($0)" } ?? ""
+        let place = ledger.has("Copies") ? " in \(ledger.copiesInSync) copies" : ""
         Output.line(
             "ledger      \(ledger.integer("TreeSize") ?? 0) leaves\(place), \(ledger.text("Refusing") ?? "takes entries")"
         )

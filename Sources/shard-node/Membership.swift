@@ -45,28 +45,38 @@ struct Membership {
         }
     }
 
-    /// Makes this node the keeper of the ledger, for good; refused when another node is.
-    func claimLedger() async throws {
-        guard let register = try await controlPlane.read(.cluster), case .cluster(var cluster) = register.value else {
-            throw NodeStartError(reason: "the cluster's register is gone from the control plane")
-        }
-        switch cluster.ledger {
-        case node.id?: return
-        case let other?:
-            throw NodeStartError(
-                reason: "the ledger is kept by node \(other), not by \(node.id): take 'ledger: true' from this node's "
-                    + "entry and give it to that node's")
-        case nil:
-            cluster.ledger = node.id
-            let outcome = try await controlPlane.commit(
-                RegisterTransaction([.put(.cluster(cluster), expecting: register.revision)]))
-            if case .conflict = outcome { try await claimLedger() }
+    /// The copy of the ledger that this node is to keep, and whether it may be made from nothing; nil where the ledger's
+    /// copies are on other nodes. Waits until the control plane answers.
+    func ledgerCopy(
+        of cluster: ClusterRegister, with others: [NodeID], minInSync: Int
+    ) async throws -> (replica: ReplicaID, begins: Bool)? {
+        var generator = SystemRandomNumberGenerator()
+        while true {
+            do throws(ControlPlaneError) {
+                let outcome = try await LedgerPlacement(cluster: cluster.id, in: controlPlane).copy(
+                    of: node.id, with: others, minInSync: minInSync, using: &generator)
+                switch outcome {
+                case .copy(let replica, let begins): return (replica, begins)
+                case .elsewhere: log.error("this node has 'ledger: true', but the ledger's copies are on others")
+                case .keptBefore(let keeper):
+                    log.error(
+                        "this node has 'ledger: true', but the ledger is kept by another",
+                        metadata: ["keeper": "\(keeper)"])
+                }
+                return nil
+            } catch {
+                guard case .unavailable = error else {
+                    throw NodeStartError(reason: "the ledger's registers cannot be used: \(error)")
+                }
+                log.warning("waiting for the control plane", metadata: ["reason": "\(error)"])
+                try await Task.sleep(for: Self.patience)
+            }
         }
     }
 
     /// A ledger that this node was known to keep must not begin again from nothing.
-    func requireLedger(begun: Bool, directory: String, keeper: NodeID?) throws(NodeStartError) {
-        guard keeper == node.id, !begun else { return }
+    func requireLedger(begun: Bool, begins: Bool, directory: String) throws(NodeStartError) {
+        guard !begun, !begins else { return }
         throw NodeStartError(
             reason: "this node keeps the cluster's ledger, but there is none in \(directory): is the disk mounted? An "
                 + "empty ledger would hide every search ever made, so none is begun")

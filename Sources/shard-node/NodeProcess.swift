@@ -54,7 +54,8 @@ struct NodeProcess {
             surroundings: surroundings, capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory,
             mapsPlanes: configuration.service.mapPlanes)
         try await serve(
-            shards, ledger, identity, metrics, CopyKeeper(of: node.id, shards: shards, controlPlane: mirror))
+            shards, ledger, identity, metrics,
+            CopyKeeper(of: node.id, shards: shards, ledger: ledger, controlPlane: mirror))
         // In this order: no request runs any more, so nothing is written behind a closed file.
         await shards.stop()
         connections.shut()
@@ -67,7 +68,8 @@ struct NodeProcess {
         _ shards: ShardNode, _ ledger: LedgerReplica?, _ identity: TLSIdentity, _ metrics: MetricsRegistry,
         _ keeper: CopyKeeper
     ) async throws {
-        let server = NodeServer(shards: shards, ledger: ledger, replicas: shards, identity: identity)
+        let server = NodeServer(
+            shards: shards, ledger: ledger, replicas: NodeReplicas(shards: shards, ledger: ledger), identity: identity)
         let watch = NodeWatch(node: node.id, shards: shards, ledger: ledger)
         let monitor = MonitorServer(
             metrics: metrics, gauges: { await watch.gauges() }, problems: { await watch.problems() })
@@ -115,35 +117,47 @@ struct NodeProcess {
         }
     }
 
-    /// The ledger is begun before it is claimed: a claim always stands for files.
+    /// This node's copy of the ledger; nil where it is to keep none.
     private func openLedger(
         _ data: DataDirectory, _ cluster: ClusterRegister, _ membership: Membership,
         _ surroundings: ReplicaSurroundings
-    ) async throws -> LedgerReplica {
-        let key = try ledgerKey(data) { (begun) throws(NodeStartError) in
-            try membership.requireLedger(begun: begun, directory: data.ledger, keeper: cluster.ledger)
+    ) async throws -> LedgerReplica? {
+        let others = configuration.nodes.filter { $0.ledger && $0.id != node.id }.map(\.id)
+        let begun = try begunLedger(data, isShared: !others.isEmpty)
+        let minInSync = others.isEmpty ? 1 : min(configuration.replication.minInSync, others.count)
+        guard let copy = try await membership.ledgerCopy(of: cluster, with: others, minInSync: minInSync) else {
+            return nil
         }
-        try await membership.claimLedger()
-        var generator = SystemRandomNumberGenerator()
-        _ = try await LedgerPlacement(cluster: cluster.id, in: membership.controlPlane).copy(
-            of: node.id, with: [], minInSync: 1, using: &generator)
+        try membership.requireLedger(begun: begun, begins: copy.begins, directory: data.ledger)
+        let key = try ledgerKey(data)
         return await LedgerReplica.open(
             LedgerSettings(
-                directory: data.ledger, cluster: cluster.id, signingKeyPath: data.ledgerKey,
+                directory: data.ledger, cluster: cluster.id, replica: copy.replica, signingKeyPath: data.ledgerKey,
                 signingSeed: key.ledgerSigningSeed, recordKey: key.ledgerRecordKey),
             on: files, surroundings: surroundings)
     }
 
-    private func ledgerKey(
-        _ data: DataDirectory, after check: (_ begun: Bool) throws(NodeStartError) -> Void
-    ) throws(NodeStartError) -> MasterKey {
-        do {
-            try check(try data.hasLedger())
-            return try data.masterKey()
-        } catch let error as DataDirectoryError {
-            throw NodeStartError(reason: error.description)
+    /// Whether there are files of a ledger. Copies are of use only under one key, which no node can make for the others.
+    private func begunLedger(_ data: DataDirectory, isShared: Bool) throws(NodeStartError) -> Bool {
+        let (hasKey, begun): (Bool, Bool)
+        do throws(DataDirectoryError) {
+            (hasKey, begun) = (try data.hasKey(), try data.hasLedger())
         } catch {
-            throw error as? NodeStartError ?? NodeStartError(reason: "\(error)")
+            throw NodeStartError(reason: error.description)
+        }
+        guard hasKey || !isShared else {
+            throw NodeStartError(
+                reason: "this node is to keep a copy of the ledger, and its key file \(data.keyFile) is missing: put "
+                    + "the same 32 random bytes there on every node that keeps one")
+        }
+        return begun
+    }
+
+    private func ledgerKey(_ data: DataDirectory) throws(NodeStartError) -> MasterKey {
+        do throws(DataDirectoryError) {
+            return try data.masterKey()
+        } catch {
+            throw NodeStartError(reason: error.description)
         }
     }
 }

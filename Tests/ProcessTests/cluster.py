@@ -185,17 +185,19 @@ class Etcd(Member):
 
 class Lab:
     """The whole of it. `proxied` nodes are reached through a proxy that a test can make misbehave. Shards have one copy
-    unless `copies` says more: so that what a node does not answer is missing."""
+    unless `copies` says more: so that what a node does not answer is missing. So has the ledger, on node-1, unless
+    `ledgers` says more."""
 
     def __init__(
         self, folder: Path, nodes: int = 4, coordinators: int = 2, members: int = 1, deadline: int = 30,
-        proxied: Iterable[str] = (), log_level: str = "info", copies: int = 1,
+        proxied: Iterable[str] = (), log_level: str = "info", copies: int = 1, ledgers: int = 1,
     ) -> None:
         self.folder = folder
         self.config = folder / "cluster.yaml"
         self.deadline = deadline
         self.log_level = log_level
         self.copies = copies
+        self.ledgers = ledgers
         self.etcd = [Etcd(self, f"etcd-{number + 1}") for number in range(members)]
         self.nodes = [Node(self, f"node-{number + 1}") for number in range(nodes)]
         self.coordinators = [Coordinator(self, f"coordinator-{number + 1}") for number in range(coordinators)]
@@ -215,6 +217,12 @@ class Lab:
         self._make_certificates()
         (self.folder / "key").touch(mode=0o600)
         (self.folder / "key").write_bytes(os.urandom(32))
+        if self.ledgers > 1:
+            secret = os.urandom(32)
+            for node in self.nodes[: self.ledgers]:
+                (self.folder / node.label).mkdir(mode=0o700)
+                (self.folder / node.label / "key").touch(mode=0o600)
+                (self.folder / node.label / "key").write_bytes(secret)
         # JSON is YAML.
         self.config.write_text(json.dumps(self._configuration(), indent=1))
         for group in (self.etcd, self.nodes, self.coordinators):
@@ -291,7 +299,7 @@ class Lab:
                     "zone": zones[number % 2],
                     "data": str(self.folder / node.label),
                     "memory": "256MiB",
-                    "ledger": number == 0,
+                    "ledger": number < self.ledgers,
                 }
                 for number, node in enumerate(self.nodes)
             },

@@ -77,7 +77,7 @@ private let whole = """
         ("memory: 2 GiB", "memory: much", "nodes.node-1.memory", "GiB"),
         ("ledger: true", "ledger: 1.5", "nodes.node-1.ledger", "true or false"),
         (", ledger: true", "", "nodes", "ledger"),
-        ("data: d2", "data: d2, ledger: true", "nodes", "exactly one"),
+        ("data: d2", "data: d2, ledger: true", "nodes", "one, or 3 to"),
         ("node-2:", "NODE_2:", "nodes.NODE_2", "a-z"),
         (#"listen: "127.0.0.1:8901""#, "zone: a", "coordinators.coordinator-1.listen", "missing"),
         ("search: {threads: 3, planes: mapped}", "serach: {}", "serach", "search"),

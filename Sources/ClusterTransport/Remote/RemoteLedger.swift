@@ -2,13 +2,31 @@ package import AuditLedger
 import ClusterModel
 package import FaceModel
 
-/// The cluster's ledger over the wire, on the node that keeps it.
+/// The cluster's ledger over the wire, at the node of the copy that decides.
+///
+/// Where there are several copies, a call that one does not answer is made again until its deadline, at whoever decides
+/// then: an entry that is asked again stands once.
 package final class RemoteLedger: LedgerService {
-    private let connections: NodeConnections
-    private let keeper: @Sendable () async -> NodeID?
+    /// Where the ledger is asked now.
+    package struct Keeper: Hashable, Sendable {
+        package var node: NodeID
+        /// Those that the ledger has.
+        package var copies: Int
+        package init(node: NodeID, copies: Int) {
+            self.node = node
+            self.copies = copies
+        }
+    }
 
-    /// `keeper` names the node that keeps the ledger now; nil while none has claimed it.
-    package init(_ connections: NodeConnections, keeper: @escaping @Sendable () async -> NodeID?) {
+    /// After so long another copy may decide: longer than it takes to leave out one that is away.
+    private static let attemptMax = Duration.seconds(2)
+    private static let pause = Duration.milliseconds(50)
+
+    private let connections: NodeConnections
+    private let keeper: @Sendable () async -> Keeper?
+
+    /// `keeper` names the node of the copy that decides, as the registers have it; nil while none has begun the ledger.
+    package init(_ connections: NodeConnections, keeper: @escaping @Sendable () async -> Keeper?) {
         self.connections = connections
         self.keeper = keeper
     }
@@ -35,15 +53,35 @@ package final class RemoteLedger: LedgerService {
     private func ask<Request: WireRequest, Answer: WireAnswer>(
         _ method: Method, _ call: LedgerCall, _ message: (WireCall) -> Request
     ) async throws(LedgerError) -> Answer {
-        guard let node = await keeper() else { throw .unreachable(reason: "no node has claimed the ledger yet") }
-        guard let wire = WireCall(request: call.request, deadline: call.deadline, now: .now) else {
-            throw .unreachable(reason: "no time was left to ask node \(node), which keeps it")
+        while true {
+            guard let keeper = await keeper() else {
+                throw .unreachable(reason: "no node has begun the ledger yet")
+            }
+            do throws(LedgerError) {
+                return try await askOnce(keeper, method, call, message)
+            } catch {
+                guard keeper.copies > 1, error.mayPassElsewhere, ContinuousClock.now + Self.pause < call.deadline else {
+                    throw error
+                }
+                // Woken early only where nobody waits for the answer any more.
+                guard (try? await Task.sleep(for: Self.pause)) != nil else { throw error }
+            }
+        }
+    }
+
+    private func askOnce<Request: WireRequest, Answer: WireAnswer>(
+        _ keeper: Keeper, _ method: Method, _ call: LedgerCall, _ message: (WireCall) -> Request
+    ) async throws(LedgerError) -> Answer {
+        let now = ContinuousClock.now
+        let deadline = keeper.copies > 1 ? min(call.deadline, now + Self.attemptMax) : call.deadline
+        guard let wire = WireCall(request: call.request, deadline: deadline, now: now) else {
+            throw .unreachable(reason: "no time was left to ask node \(keeper.node), which keeps it")
         }
         do throws(CallFailure) {
             return try await connections.ask(
-                node, method, message(wire), deadline: call.deadline, shard: ShardID(call.request.bits))
+                keeper.node, method, message(wire), deadline: deadline, shard: ShardID(call.request.bits))
         } catch {
-            throw error.ledgerError(node)
+            throw error.ledgerError(keeper.node)
         }
     }
 
@@ -52,6 +90,16 @@ package final class RemoteLedger: LedgerService {
             return try read()
         } catch {
             throw .unreachable(reason: "the ledger's answer cannot be read (\(error))")
+        }
+    }
+}
+
+extension LedgerError {
+    /// Whether another copy may answer, once it decides.
+    fileprivate var mayPassElsewhere: Bool {
+        switch self {
+        case .damaged, .stopped, .unreachable: true
+        case .refusing: false
         }
     }
 }

@@ -202,6 +202,8 @@ package final class LedgerReplica: LedgerService {
 }
 
 extension LedgerReplica: ReplicaHost {
+    package var shard: ShardID { settings.shard }
+
     package func receive(_ letter: ReplicaLetter) {
         guard case .running(let running) = opening, letter.shard == settings.shard else { return }
         // A letter too many is lost like one on its way.
