@@ -34,13 +34,19 @@ extension EngineModelRun {
         try await searchKnownBuckets(chosen)
     }
 
-    /// The leaves, by pages; nothing is written meanwhile, but a split that is due may come.
+    /// The leaves, by pages of one tree; nothing is written meanwhile, but a split that is due may come.
     private func leaves() async throws -> [LeafID] {
         let limit = Int.random(in: 1...40, using: &random)
         var leaves: [LeafID] = []
+        var tree: LogIndex?
         var more = true
         while more {
             let page = try await shard.buckets(after: leaves.last, limit: limit)
+            if let known = tree, known != page.tree {
+                (leaves, tree) = ([], nil)
+                continue
+            }
+            tree = page.tree
             let ids = page.buckets.map(\.leaf)
             try require(ids.count <= limit && (leaves.suffix(1) + ids).isRising, "a page of buckets out of order")
             try require(!page.more || ids.count == limit, "a page that is not full and has more behind it")
