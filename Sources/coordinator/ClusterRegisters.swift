@@ -31,7 +31,7 @@ struct ClusterRegisters: Sendable {
         guard case .shard(let register)? = try? await mirror.read(.shard(shard))?.value,
             case .replica(let copy)? = try? await mirror.read(.replica(shard, register.primary))?.value
         else { return cluster.ledger.map { .init(node: $0, copies: 1) } }
-        return .init(node: copy.node, copies: register.named.count)
+        return .init(node: copy.node, copies: register.inSync.count + register.learners.count)
     }
 
     func stop() async throws(ControlPlaneError) {

@@ -67,7 +67,7 @@ import Testing
         #expect(try await store.read(.shard(shard)) == nil)
         #expect(try await ask(placement, 0) == .copy(ReplicaID(shard.bits), begins: false))
         guard case .shard(let register)? = try await store.read(.shard(shard))?.value else { return }
-        #expect(register.named == [ReplicaID(shard.bits)] && register.minInSync == 1)
+        #expect((register.inSync + register.learners) == [ReplicaID(shard.bits)] && register.minInSync == 1)
         #expect(try await ask(placement, 1) == .elsewhere)
     }
 }

@@ -97,9 +97,14 @@ def test_every_node_has_copies_and_all_are_in_sync(lab: Lab) -> None:
         nodes = [copy["Node"] for copy in shard["Copies"]]
         assert len(set(nodes)) == 3 and shard["Node"] in nodes, shard
     shards = len(lab.shards(COLLECTION))
-    parts = [node.metrics() for node in lab.nodes]
-    for part, copies in (("primary", shards), ("in_sync", 3 * shards), ("behind", 0)):
-        assert sum(metrics[f"facet_node_copies_{part}"] for metrics in parts) == copies, part
+    wanted = {"primary": shards, "in_sync": 3 * shards, "behind": 0}
+
+    def parts() -> dict[str, float]:
+        nodes = [node.metrics() for node in lab.nodes]
+        return {part: sum(metrics[f"facet_node_copies_{part}"] for metrics in nodes) for part in wanted}
+
+    # Each copy hears of a change by itself.
+    lab.coordinators[0].wait_until("known to every copy", lambda: parts() == wanted, seconds=30)
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
