@@ -68,6 +68,9 @@ package struct LedgerInspection {
         if let failure = logged.failure { throw failure.fault(at: verifier.size, on: store.files) }
         if let tail = logged.tornTail { report.notes.append(tail) }
         try verifier.finish()
+        if let damage = ReplicaMemoryFile.damage(in: store.directory, on: store.files) {
+            throw LedgerFault(.file(path: store.directory + "/replica"), damage)
+        }
         if verifier.provenSize < verifier.size {
             report.notes.append(
                 "leaves \(verifier.provenSize) to \(verifier.size - 1) are not covered by a signed checkpoint yet")

@@ -65,21 +65,36 @@ struct ReplicaMemoryFile {
         return writer.bytes
     }
 
+    /// Why the file in a folder cannot be read, whosever it is; nil where it can, or where there is none.
+    static func damage(in folder: String, on files: any FileSystem) -> String? {
+        let path = folder + "/replica"
+        do throws(FileError) {
+            guard try files.exists(path) else { return nil }
+            let bytes = try AtomicFile.read(path, on: files, limit: bytesMax)
+            do throws(ReplicaError) { _ = try fields(of: bytes, path) } catch { return error.text }
+            return nil
+        } catch {
+            return "cannot be read: \(error.sentence)"
+        }
+    }
+
     private func decoded(_ bytes: [UInt8]) throws(ReplicaError) -> ReplicaMemory {
+        let fields = try Self.fields(of: bytes, path)
+        guard fields.shard == shard.bits else { throw .contradiction(reason: "\(path) belongs to another shard") }
+        guard fields.replica == replica.bits else {
+            throw .contradiction(reason: "\(path) belongs to another replica of the shard")
+        }
+        return fields.memory
+    }
+
+    private static func fields(
+        of bytes: [UInt8], _ path: String
+    ) throws(ReplicaError) -> (shard: Bits128, replica: Bits128, memory: ReplicaMemory) {
         do {
-            var reader = try SealedBytes.reader(of: bytes, magic: Self.magic, version: Self.version)
-            guard try reader.bits() == shard.bits else {
-                throw ReplicaError.contradiction(reason: "\(path) belongs to another shard")
-            }
-            guard try reader.bits() == replica.bits else {
-                throw ReplicaError.contradiction(reason: "\(path) belongs to another replica of the shard")
-            }
-            return try Self.memory(&reader)
-        } catch let error as ReplicaError {
-            throw error
+            var reader = try SealedBytes.reader(of: bytes, magic: magic, version: version)
+            return (try reader.bits(), try reader.bits(), try memory(&reader))
         } catch SealedBytes.Failure.newerFormat(let found) {
-            throw .contradiction(
-                reason: "\(path) has format \(found); this version reads up to \(Self.version)")
+            throw .contradiction(reason: "\(path) has format \(found); this version reads up to \(version)")
         } catch SealedBytes.Failure.damaged(let reason) {
             throw .damagedState(path: path, reason: reason)
         } catch {
