@@ -6,7 +6,7 @@ package import FaceModel
 package struct LedgerPlacement: Sendable {
     /// What a node finds that is to keep a copy.
     package enum Outcome: Hashable, Sendable {
-        /// `begins`: nobody has decided for the ledger yet, and this copy is the one that may be made from nothing.
+        /// `begins`: it may be made from nothing, since it does not count yet, or is the first and nobody has decided.
         case copy(ReplicaID, begins: Bool)
         /// The ledger has copies, and none on this node.
         case elsewhere
