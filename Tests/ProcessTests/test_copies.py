@@ -1,16 +1,12 @@
 """Shards with three copies: any one node may go, and nothing acknowledged is lost."""
 
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
 
-from cluster import Lab, Node
-from harness import CallFailed, unit_vectors
+from clients import Clients
+from cluster import Coordinator, Lab, Node
+from harness import unit_vectors
 
 COLLECTION = "copies"
 # A copy that is not heard of is suspected after 1.5 s; a machine with other work needs some more until one has taken over.
@@ -24,46 +20,11 @@ def lab(make_lab: Callable[..., Lab]) -> Lab:
     return lab
 
 
-@dataclass
-class Writers:
-    """Clients that enrol one vector after another and keep what was acknowledged."""
-
-    lab: Lab
-    acknowledged: dict[str, str] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
-    longest: float = 0
-    ending: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> "Writers":
-        self.threads = [threading.Thread(target=self._loop, args=(number,)) for number in range(2)]
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ending.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _loop(self, number: int) -> None:
-        coordinator = self.lab.coordinators[number]
-        vectors = unit_vectors(4_000, seed=100 + number)
-        for index in range(4_000):
-            if self.ending.is_set():
-                return
-            name, began = f"w{number}-{index}", time.monotonic()
-            try:
-                [face] = coordinator.index_vectors(COLLECTION, vectors[index : index + 1], [name])
-                self.acknowledged[face] = name
-                self.longest = max(self.longest, time.monotonic() - began)
-            except (CallFailed, ClientError, BotoCoreError, OSError) as failure:
-                self.errors.append(f"{type(failure).__name__}: {failure}")
-
-    def wait_for(self, more: int) -> None:
-        goal, limit = len(self.acknowledged) + more, time.monotonic() + 60
-        while len(self.acknowledged) < goal:
-            assert time.monotonic() < limit, f"no {more} enrolments in a minute; errors: {self.errors[-3:]}"
-            time.sleep(0.05)
+def enrol(coordinator: Coordinator, number: int, index: int) -> str:
+    [face] = coordinator.index_vectors(
+        COLLECTION, unit_vectors(1, seed=1_000_000 * (number + 1) + index), [f"w{number}-{index}"]
+    )
+    return face
 
 
 def wait_whole(lab: Lab) -> None:
@@ -84,11 +45,12 @@ def wait_taken_over(lab: Lab, gone: Node) -> None:
     )
 
 
-def require_kept(lab: Lab, writers: Writers) -> None:
-    assert not writers.errors, f"{len(writers.errors)} errors: {writers.errors[:3]}"
+def require_kept(lab: Lab, writers: Clients) -> None:
+    writers.require_no_error()
     for coordinator in lab.coordinators:
         there = set(coordinator.face_ids(COLLECTION))
-        assert writers.acknowledged.keys() <= there, f"{len(writers.acknowledged.keys() - there)} faces are lost"
+        lost = set(writers.answered) - there
+        assert not lost, f"{len(lost)} faces are lost"
 
 
 def test_every_node_has_copies_and_all_are_in_sync(lab: Lab) -> None:
@@ -112,7 +74,7 @@ def test_a_node_that_goes_is_stood_in_for(lab: Lab, fault: str) -> None:
     """No client sees an error, whoever decided for a shard."""
     wait_whole(lab)
     gone = decides(lab)
-    with Writers(lab) as writers:
+    with Clients(lab, enrol) as writers:
         writers.wait_for(20)
         getattr(gone, fault)()
         writers.wait_for(20)
