@@ -47,6 +47,20 @@ import Testing
         #expect(try await ask(placement, 3) == .elsewhere)
     }
 
+    /// All nodes of a new cluster ask at the same time: whichever register another commits behind, each gets its copy.
+    @Test(arguments: 1...2) func whoIsOvertakenLearnsToo(reads: Int) async throws {
+        let (placement, store, shard) = try await cluster()
+        store.interrupt(afterFreshReads: reads) { [self] in
+            await #expect(throws: Never.self) { _ = try await ask(placement, 2) }
+        }
+        guard case .copy(let replica, begins: true) = try await ask(placement, 1) else {
+            Issue.record("a node that was overtaken has no copy")
+            return
+        }
+        guard case .shard(let register)? = try await store.read(.shard(shard))?.value else { return }
+        #expect(register.learners.contains(replica) && register.learners.count == 2)
+    }
+
     @Test func aMemberIsNeverBegunAnew() async throws {
         let (placement, store, shard) = try await cluster()
         _ = try await ask(placement, 0)

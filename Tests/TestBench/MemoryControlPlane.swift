@@ -15,6 +15,8 @@ package final class MemoryControlPlane: ControlPlane {
         /// Reads after which the freeze ends.
         var frozenReads = 0
         var reads = 0
+        /// What happens behind the read after so many more.
+        var interruption: (reads: Int, run: @Sendable () async -> Void)?
 
         mutating func move(_ path: String, under lease: LeaseID?) {
             for other in leases.keys { leases[other]?.remove(path) }
@@ -34,6 +36,11 @@ package final class MemoryControlPlane: ControlPlane {
             state.frozen = state.registers
             state.frozenReads = reads
         }
+    }
+
+    /// Runs `event` once, when `reads` more fresh reads have taken what they answer and before the last of them answers.
+    package func interrupt(afterFreshReads reads: Int, by event: @escaping @Sendable () async -> Void) {
+        state.withLock { $0.interruption = (reads, event) }
     }
 
     /// What is committed, whatever reads show.
@@ -64,7 +71,14 @@ package final class MemoryControlPlane: ControlPlane {
     }
 
     package func readFresh(_ key: RegisterKey) async throws(ControlPlaneError) -> Register? {
-        try shown(fresh: true)[key.path]
+        let register = try shown(fresh: true)[key.path]
+        let event = state.withLock { state -> (@Sendable () async -> Void)? in
+            guard let (reads, event) = state.interruption else { return nil }
+            state.interruption = reads > 1 ? (reads - 1, event) : nil
+            return reads > 1 ? nil : event
+        }
+        await event?()
+        return register
     }
 
     package func list(_ family: RegisterFamily) async throws(ControlPlaneError) -> [Register] {

@@ -33,11 +33,13 @@ package struct LedgerPlacement: Sendable {
         of node: NodeID, with others: [NodeID], minInSync: Int, using generator: inout some RandomNumberGenerator
     ) async throws(ControlPlaneError) -> Outcome {
         for _ in 0..<Self.attemptsMax {
-            if let register = try await controlPlane.readFresh(.shard(shard)), case .shard(let value) = register.value {
-                return try await found(value, node)
-            }
+            // The cluster's register first: both are committed as one, so a keeper seen here whose shard is missing after is
+            // one from before there were such registers, and never one that came between the two reads.
             guard let register = try await controlPlane.readFresh(.cluster), case .cluster(let cluster) = register.value
             else { throw .unreadable(path: RegisterKey.cluster.path, reason: "it is missing") }
+            if case .shard(let value)? = try await controlPlane.readFresh(.shard(shard))?.value {
+                return try await found(value, node)
+            }
             if let keeper = cluster.ledger, keeper != node { return .keptBefore(by: keeper) }
             let isKept = cluster.ledger != nil
             var changes = changes(node, isKept ? [] : others, minInSync: isKept ? 1 : minInSync, using: &generator)
