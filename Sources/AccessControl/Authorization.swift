@@ -12,6 +12,8 @@ package enum Action: String, CaseIterable, Hashable, Sendable {
     /// Ledger size, root, checkpoints: commitments only.
     case readLedger
     case readStatus
+    /// Where copies of shards are, and which of them decides.
+    case manageCopies
 }
 
 /// Decides from roles alone; a pure table.
@@ -53,6 +55,7 @@ extension Role {
             true
         case (.auditor, .readSearchRecord): true
         case (.enroller, .searchFaces), (.enroller, .compareFaces), (.enroller, .readSearchRecord): false
+        case (.enroller, .manageCopies), (.searcher, .manageCopies), (.auditor, .manageCopies): false
         case (.searcher, .createCollection), (.searcher, .deleteCollection), (.searcher, .tagCollection),
             (.searcher, .indexFaces), (.searcher, .deleteFaces):
             false

@@ -54,6 +54,9 @@ package enum OpenMode: Hashable, Sendable {
     case existing
     /// Only while the collection's map says that its shards are not made yet.
     case making
+    /// Only by who has just named the copy in the shard's register, for the first time: it begins empty, and learns from
+    /// the others what it is to hold.
+    case joining
 }
 
 /// One face to enrol.
@@ -319,6 +322,10 @@ package protocol ShardService: Sendable {
     func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError)
     /// Closes the copy and removes its files; harmless when there is none. `call.roots` are not compared.
     func drop(_ call: ShardCall) async throws(ShardError)
+    /// Has a copy leave the in-sync set, as the node's copy, the primary, sees to; the primary itself has another chosen
+    /// in its place. Returns once that has begun: where too few would be left it waits for another to join.
+    /// `call.roots` are not compared.
+    func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError)
     /// Returns when every face is durable and visible to every later search.
     func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome
     func delete(

@@ -21,6 +21,9 @@ enum TransportLimits {
     static let recordsMax = 4_096
     /// Of a shard.
     static let replicasMax = 64
+    /// Of a copy's listing, and of the name of one of them.
+    static let copyFilesMax = 300_000
+    static let fileNameBytesMax = 64
     /// Of log positions, epochs, versions and counts: far from where arithmetic ends.
     static let positionMax: UInt64 = 1 << 62
 }

@@ -34,6 +34,9 @@ package enum CoordinatorError: Error, Hashable, Sendable {
     /// A write that `written` of the `asked` shards it touches have done. The same request again completes it: a face
     /// that is enrolled already keeps its id.
     case incompleteWrite(asked: Int, written: Int, missing: [MissingShard])
+    case shardNotFound(ShardID)
+    /// A copy cannot be moved so; the reason is the end of a sentence about the request.
+    case impossibleMove(reason: String)
     case controlPlane(ControlPlaneError)
 }
 

@@ -16,18 +16,23 @@ extension FaceIndex {
         case .embedded:
             return [[NodeID]](repeating: [.embedded], count: count)
         case .registeredNodes:
-            let registers = try await list(.nodes).compactMap { register -> NodeRegister? in
-                if case .node(let node) = register.value { node } else { nil }
-            }
-            let load = try await load()
-            let answers = await statistics(ofNodes: registers.map(\.node), deadline: .now + Self.nodeProbe)
-            let living = registers.filter { if case .success? = answers[$0.node] { true } else { false } }
             let copies = settings.replication.copies
-            guard !living.isEmpty else { throw .noNodes }
-            guard living.count >= copies else { throw .tooFewNodes(copies: copies, nodes: living.count) }
-            var placement = ShardPlacement(among: living, copies: load.copies, firsts: load.firsts)
+            var placement = try await placement()
+            guard placement.count > 0 else { throw .noNodes }
+            guard placement.count >= copies else { throw .tooFewNodes(copies: copies, nodes: placement.count) }
             return placement.places(for: count, copies: copies)
         }
+    }
+
+    /// Among the nodes that answer now.
+    func placement() async throws(CoordinatorError) -> ShardPlacement {
+        let registers = try await list(.nodes).compactMap { register -> NodeRegister? in
+            if case .node(let node) = register.value { node } else { nil }
+        }
+        let load = try await load()
+        let answers = await statistics(ofNodes: registers.map(\.node), deadline: .now + Self.nodeProbe)
+        let living = registers.filter { if case .success? = answers[$0.node] { true } else { false } }
+        return ShardPlacement(among: living, copies: load.copies, firsts: load.firsts)
     }
 
     /// How many copies of all shards each node has, and of how many it is the primary.

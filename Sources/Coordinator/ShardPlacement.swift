@@ -25,6 +25,16 @@ struct ShardPlacement {
         return (0..<count).map { _ in place(copies) }
     }
 
+    var count: Int { nodes.count }
+    func has(_ node: NodeID) -> Bool { nodes.contains { $0.node == node } }
+
+    /// Where a copy that leaves `old` goes when the shard's others are on `others`; nil where there is no further node.
+    func place(beside others: [NodeID], leaving old: NodeID) -> NodeID? {
+        let chosen = nodes.filter { others.contains($0.node) }
+        let free = nodes.filter { $0.node != old && !others.contains($0.node) }
+        return free.min { a, b in rank(a, beside: chosen) < rank(b, beside: chosen) }?.node
+    }
+
     private mutating func place(_ count: Int) -> [NodeID] {
         var chosen: [NodeRegister] = []
         while chosen.count < count {

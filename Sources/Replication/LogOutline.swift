@@ -32,6 +32,9 @@ package struct LogOutline: Hashable, Sendable {
     /// Rising in both fields.
     package private(set) var runs: [Run] = []
     package private(set) var last: LogIndex = .zero
+    /// The oldest record that the log still holds; of those before only the epochs are known. One past `last` where it
+    /// holds none.
+    package private(set) var first = LogIndex(1)
 
     package init() {}
 
@@ -53,7 +56,11 @@ package struct LogOutline: Hashable, Sendable {
         guard index < last else { return }
         runs.removeAll { $0.first > index }
         last = index
+        first = min(first, last.next)
     }
+
+    /// The records before `index` are no longer in the log.
+    package mutating func release(before index: LogIndex) { first = max(first, min(index, last.next)) }
 
     /// The runs of the records behind `start`, as far as `end`.
     package func runs(after start: LogIndex, through end: LogIndex) -> [Run] {

@@ -63,6 +63,8 @@ struct Reign {
     /// Everyone the register names but this replica, sorted.
     var others: [Progress]
     var pending: PendingChange?
+    /// Who is to leave the in-sync set, and not to be taken in again.
+    var retired: [ReplicaID] = []
     /// Enough replicas have said that they know no newer register.
     var registerConfirmed = false
     var writes: [PendingWrite] = []

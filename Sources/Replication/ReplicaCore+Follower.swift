@@ -22,6 +22,25 @@ extension ReplicaCore {
         synchronize()
     }
 
+    /// The primary's log begins at `first`. What is committed here is equal to it, so a log that is committed as far as
+    /// that only has to be compared; else this copy is to be built anew. A member in sync is not: it holds what it
+    /// acknowledged, and nothing that is removed from a primary's log is committed without it. So this copy no longer is
+    /// one, and does not know it yet.
+    mutating func lacks(before first: LogIndex, of sender: ReplicaID) {
+        guard case .following(var following) = role, configuration.epoch == epoch, configuration.primary == sender
+        else {
+            return
+        }
+        following.primary = sender
+        following.heardAt = time
+        following.suspectedAt = nil
+        role = .following(following)
+        if commit.next < first {
+            effects.append(configuration.isr.contains(id) ? .readRegister : .fetchCopy(from: sender))
+        }
+        send(.mismatch(hint: log.last), to: sender)
+    }
+
     /// Whether a primary on this configuration may write here. A register restored from a backup names a second primary
     /// in an epoch, or one whose members are older than those this replica knows: its log could be short of what is
     /// committed.

@@ -4,7 +4,7 @@ import FaceModel
 extension ReplicaCore {
     mutating func changeMembers() {
         guard case .reigning(let reign) = role, reign.pending == nil else { return }
-        let behind = reign.others.filter { time.since($0.progressAt) > timing.progress }.map(\.replica)
+        let behind = reign.others.map(\.replica).filter { isToGo($0, reign) }
         let staying = configuration.isr.filter { !behind.contains($0) }
         let ready = reign.others.filter { canJoin($0, reign) && !behind.contains($0.replica) }
         if staying.count < configuration.isr.count {
@@ -13,6 +13,19 @@ extension ReplicaCore {
             let missing = max(1, configuration.minISR - staying.count)
             if ready.count >= missing { join(Array(ready.prefix(missing)), to: staying) }
         }
+    }
+
+    /// A shard that would be left with too few waits for another to join.
+    mutating func retire(_ replica: ReplicaID) {
+        guard case .reigning(var reign) = role, replica != id else { return }
+        if !reign.retired.contains(replica) { reign.retired.append(replica) }
+        role = .reigning(reign)
+        changeMembers()
+    }
+
+    private func isToGo(_ replica: ReplicaID, _ reign: Reign) -> Bool {
+        reign.retired.contains(replica)
+            || reign.others.contains { $0.replica == replica && time.since($0.progressAt) > timing.progress }
     }
 
     private mutating func shrink(to staying: [ReplicaID], ready: [Progress]) {

@@ -80,16 +80,17 @@ extension ReplicaCore {
         finishRound()
     }
 
-    mutating func transactionEnded(_ outcome: TransactionOutcome) {
+    /// One is sent more than once, so an answer may come when another is pending already: it says nothing of that.
+    mutating func transactionEnded(_ transaction: RegisterTransaction, _ outcome: TransactionOutcome) {
         guard case .reigning(var reign) = role, let pending = reign.pending else { return }
         switch outcome {
         case .unknown:
             break
         case .made(let revision):
-            observe(RegisterState(configuration: pending.transaction.new, revision: revision))
+            observe(RegisterState(configuration: transaction.new, revision: revision))
         case .refused(let state):
             // At the same revision the comparison of a joiner failed, and always will: incarnations only rise.
-            if state.revision == pending.transaction.expected {
+            if pending.transaction == transaction, state.revision == transaction.expected {
                 reign.pending = nil
                 role = .reigning(reign)
                 advanceCommit()

@@ -7,14 +7,16 @@ extension ReplicaCore {
         guard case .reigning(var reign) = role else { return }
         for position in reign.others.indices {
             var other = reign.others[position]
-            while other.next <= log.last, other.inFlight < timing.appendsInFlight, !other.isProbed {
+            while other.next >= log.first, other.next <= log.last, other.inFlight < timing.appendsInFlight,
+                !other.isProbed
+            {
                 let last = min(log.last, other.next.advanced(by: timing.recordsPerAppend - 1))
                 send(append(to: other, through: last, reign), to: other.replica)
                 if other.inFlight == 0 { other.silentSince = time }
                 (other.next, other.inFlight, other.sentAt) = (last.next, other.inFlight + 1, time)
             }
             if time.since(other.sentAt) >= heartbeat(reign) {
-                send(append(to: other, through: LogIndex(other.next.value - 1), reign), to: other.replica)
+                send(heartbeat(to: other, reign), to: other.replica)
                 other.sentAt = time
             }
             reign.others[position] = other
@@ -32,6 +34,12 @@ extension ReplicaCore {
             return false
         }
         return commit == log.last && serves(reign)
+    }
+
+    /// Who lacks records that are no longer here hears that instead, until it says that it holds more.
+    private func heartbeat(to other: Progress, _ reign: Reign) -> ReplicaMessage.Body {
+        guard other.next >= log.first else { return .copyNeeded(first: log.first) }
+        return append(to: other, through: LogIndex(other.next.value - 1), reign)
     }
 
     private func append(to other: Progress, through last: LogIndex, _ reign: Reign) -> ReplicaMessage.Body {

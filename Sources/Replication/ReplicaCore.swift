@@ -82,6 +82,11 @@ package struct ReplicaCore {
         if case .reigning(let reign) = role { serves(reign) && required(reign) == [id] } else { false }
     }
 
+    /// The log as far as others may count on it: what is committed, or was acknowledged in this epoch.
+    package var promised: LogIndex {
+        if case .following(let following) = role { max(commit, following.matched) } else { log.last }
+    }
+
     package mutating func step(_ event: ReplicaEvent, at time: Moment) -> [ReplicaEffect] {
         if case .stopped = role { return refuseStopped(event) }
         let overslept = isOverslept(at: time)
@@ -97,9 +102,11 @@ package struct ReplicaCore {
         case .tick: tick()
         case .message(let message, let sender): receive(message, from: sender)
         case .durable(let point): becameDurable(point)
+        case .logBegins(let first): log.release(before: first)
         case .logFailed: stop(.logFailed)
         case .register(let state): observe(state)
-        case .transaction(let outcome): transactionEnded(outcome)
+        case .transaction(let transaction, let outcome): transactionEnded(transaction, outcome)
+        case .retire(let replica): retire(replica)
         case .write(let number, let records): write(number, records: records)
         case .strongRead(let number): strongRead(number)
         case .sessionRead(let number, let generation, let index): sessionRead(number, generation, index)
@@ -131,6 +138,7 @@ package struct ReplicaCore {
         case .appended(let match, let version):
             acknowledged(by: sender, incarnation: message.incarnation, match: match, version: version)
         case .mismatch(let hint): mismatched(sender, incarnation: message.incarnation, hint: hint)
+        case .copyNeeded(let first): lacks(before: first, of: sender)
         case .fenced: break
         case .confirm(let round): confirm(round, for: sender)
         case .confirmed(let round): confirmed(by: sender, round: round)
@@ -167,7 +175,7 @@ package struct ReplicaCore {
         case .write(let number, _), .strongRead(let number), .sessionRead(let number, _, _),
             .boundedRead(let number, _):
             [.answer(number, .refused(.notServing))]
-        case .tick, .message, .durable, .logFailed, .register, .transaction: []
+        case .tick, .message, .durable, .logBegins, .logFailed, .register, .transaction, .retire: []
         }
     }
 }

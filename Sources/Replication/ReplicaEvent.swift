@@ -7,11 +7,16 @@ package enum ReplicaEvent: Sendable {
     case message(ReplicaMessage, from: ReplicaID)
     /// A `synchronize` ended.
     case durable(LogPoint)
+    /// Records before this one were removed from the beginning of the log.
+    case logBegins(LogIndex)
     /// A write or sync inside the log failed.
     case logFailed
     /// The register was read, or a watch delivered it.
     case register(RegisterState)
-    case transaction(TransactionOutcome)
+    /// What became of a sending of a transaction.
+    case transaction(RegisterTransaction, TransactionOutcome)
+    /// A member is to leave the in-sync set, and not to come back while this replica reigns.
+    case retire(ReplicaID)
     /// A client's write of `records` records, at least one.
     case write(RequestNumber, records: Int)
     case strongRead(RequestNumber)
@@ -47,6 +52,9 @@ package enum ReplicaEffect: Hashable, Sendable {
     case transact(RegisterTransaction)
     /// Read the register, then `register`.
     case readRegister
+    /// This replica lacks records that `source` no longer has in its log: build it anew from that one's files, in the
+    /// background, and start it again. Said again for as long as it is so.
+    case fetchCopy(from: ReplicaID)
     /// Tell the controllers that the primary of this epoch seems gone.
     case suspectPrimary(Epoch)
     /// This copy is of no further use as it is; nothing follows.

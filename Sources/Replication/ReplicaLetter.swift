@@ -50,7 +50,7 @@ package protocol ReplicaPost: Sendable {
 }
 
 /// A node's replicas, as others reach them.
-package protocol ReplicaHost: Sendable {
+package protocol ReplicaHost: CopyHost {
     /// Returns at once; a letter to a replica that is not here is dropped.
     func receive(_ letter: ReplicaLetter)
     /// Nil when the node has no replica of the shard that could count.

@@ -11,6 +11,8 @@ package struct ReplicaMessage: Hashable, Sendable {
         case appended(match: LogIndex, version: UInt64)
         /// The logs do not agree at the place before the records; they may at `hint`.
         case mismatch(hint: LogIndex)
+        /// From the primary: its log begins at `first` and does not reach back to what the receiver lacks.
+        case copyNeeded(first: LogIndex)
         /// The message had an older epoch than this one's.
         case fenced
         case confirm(round: UInt64)

@@ -32,6 +32,13 @@ package struct Manifest: Hashable, Sendable {
         return segmentPrefix + String(repeating: "0", count: 16 - digits.count) + digits + ".seg"
     }
 
+    /// Whether a name is one that a segment's file may have.
+    package static func isSegment(_ text: String) -> Bool {
+        let digits = text.dropFirst(segmentPrefix.count).prefix(16)
+        guard let number = UInt64(digits, radix: 16) else { return false }
+        return name(number) == text
+    }
+
     func encoded() -> [UInt8] {
         var body = ByteWriter()
         body.put(bytes: Array(identity.tenant.text.utf8))

@@ -71,6 +71,14 @@ package final class Segment: Sendable {
         leaves.isEmpty ? 0 : self.leaves.reduce(0) { $0 + (leaves.contains($1.leaf) ? $1.rows.count : 0) }
     }
 
+    /// Of the file.
+    package var name: String { Manifest.name(number) }
+
+    /// Bytes of the file as they stand, also when its name is gone. Any thread may read.
+    package func bytes(_ count: Int, at offset: Int) throws(SegmentError) -> [UInt8] {
+        try file.bytes(count, at: offset)
+    }
+
     /// Throws `damaged` when the block that holds it fails its checksum or does not decode.
     package func vector(_ row: Int) throws(SegmentError) -> RotatedVector {
         precondition((0..<count).contains(row), "a row beyond the segment")

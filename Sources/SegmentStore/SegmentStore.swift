@@ -62,6 +62,9 @@ package final class SegmentStore {
     package var flushedThrough: LogIndex { manifest.flushedThrough }
     package var diskBytes: Int { segments.reduce(0) { $0 + $1.fileBytes } }
 
+    /// The bytes of the manifest that names the present segments and no other.
+    package var manifestBytes: [UInt8] { manifest.encoded() }
+
     // MARK: Flush
 
     /// Writes `rows`, in any order, to a new segment and swaps the manifest: when it returns they are durable and

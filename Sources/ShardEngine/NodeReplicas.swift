@@ -29,4 +29,14 @@ package struct NodeReplicas: ReplicaHost {
         shards.observe(register, of: shard)
         ledger?.observe(register, of: shard)
     }
+
+    // Tiles of the ledger are not lent: its copies learn from its log alone.
+
+    package func listing(of shard: ShardID, for receiver: ReplicaID) async -> CopyListing? {
+        await shards.listing(of: shard, for: receiver)
+    }
+
+    package func read(_ chunk: CopyChunk, of shard: ShardID) async -> [UInt8]? { await shards.read(chunk, of: shard) }
+
+    package func release(_ number: UInt64, of shard: ShardID) async { await shards.release(number, of: shard) }
 }

@@ -40,6 +40,10 @@ package final class ShardNode: ShardService {
         try await shelf.drop(call.shard, until: call.deadline)
     }
 
+    package func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {
+        try await shelf.replica(call.shard).retire(replica)
+    }
+
     package func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
         let outcome = try await write(.enrol(faces), call)
         guard case .enrolled(let ids, let lsn) = outcome else { preconditionFailure("an enrolment became \(outcome)") }
@@ -139,6 +143,18 @@ extension ShardNode: ReplicaHost {
 
     /// A shard's register as it was read or has changed; of a shard that is not here it is nobody's.
     package func observe(_ register: RegisterState, of shard: ShardID) { shelf.copy(shard)?.observe(register) }
+}
+
+extension ShardNode {
+    package func listing(of shard: ShardID, for receiver: ReplicaID) async -> CopyListing? {
+        shelf.copy(shard)?.desk.listing(for: receiver)
+    }
+
+    package func read(_ chunk: CopyChunk, of shard: ShardID) async -> [UInt8]? {
+        await shelf.copy(shard)?.desk.read(chunk)
+    }
+
+    package func release(_ number: UInt64, of shard: ShardID) async { shelf.copy(shard)?.desk.release(number) }
 }
 
 /// How many of a node's copies have which part.

@@ -225,19 +225,44 @@ final class ShardShelf: Sendable {
         }
     }
 
-    private func beginOpening(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ register: RegisterState?) {
+    /// `keys`: of the collection, where they are known and the descriptor does not say.
+    private func beginOpening(
+        _ descriptor: ShardDescriptor, _ mode: OpenMode, _ register: RegisterState?, keys: FaceIdentityKeys? = nil
+    ) {
         let shard = descriptor.shard
         do throws(ReplicaError) {
             let folder = ShardFolder(of: shard, in: directory, on: files)
-            end(
-                shard, .opened,
-                .open(
-                    try ShardReplica(
-                        descriptor, mode, register: register, in: folder, pool: pool, budget: budget,
-                        surroundings: surroundings)))
+            let replica = try ShardReplica(
+                descriptor, mode, register: register, in: folder, pool: pool, budget: budget,
+                surroundings: surroundings, replace: { [weak self] in self?.replace(shard) })
+            _ = replica.take(keys)
+            end(shard, .opened, .open(replica))
         } catch {
             log.error("a shard cannot be opened", metadata: ["shard": "\(shard)", "reason": "\(error.text)"])
             end(shard, .failed(error.openingError(shard)), error.isDamage ? .damaged(reason: error.text) : nil)
+        }
+    }
+
+    /// Closes the replica, puts the copy that was fetched for it in its place, and opens that. What fails on the way
+    /// leaves the replica that was there.
+    private func replace(_ shard: ShardID) {
+        let replica = state.withLock { state -> ShardReplica? in
+            guard !state.stopping, case .open(let replica)? = state.slots[shard] else { return nil }
+            state.slots[shard] = .changing([])
+            return replica
+        }
+        guard let replica else { return }
+        replica.stop(.replaced) { [self] in
+            changes.addOperation { [self] in
+                do throws(FileError) {
+                    try ShardFolder(of: shard, in: directory, on: files).replaceWithFetched()
+                } catch {
+                    log.error(
+                        "a copy that was fetched cannot be put in its place",
+                        metadata: ["shard": "\(shard)", "reason": "\(error.sentence)"])
+                }
+                beginOpening(replica.descriptor, .existing, nil, keys: replica.keys)
+            }
         }
     }
 
@@ -284,7 +309,7 @@ extension ShardReplica {
             throw .damaged(
                 descriptor.shard, reason: "it is open as a shard of another collection, dimension, model or key")
         }
-        guard mode == .existing || other.roots.sorted() == roots else {
+        guard mode != .making || other.roots.sorted() == roots else {
             throw .wrongOwner(descriptor.shard, owned: roots)
         }
     }

@@ -45,7 +45,7 @@ extension Log {
         return recovery
     }
 
-    private func removeTemporaries() throws(LogError) {
+    func removeTemporaries() throws(LogError) {
         do throws(FileError) {
             try files.createDirectory(directory)
             for name in try files.list(directory) where name.hasSuffix(AtomicFile.temporarySuffix) {

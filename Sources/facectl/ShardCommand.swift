@@ -2,7 +2,8 @@ import ArgumentParser
 
 struct ShardCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "shard", abstract: "List and show shards and their copies.", subcommands: [List.self, Show.self])
+        commandName: "shard", abstract: "List and show shards and their copies, and say where those are.",
+        subcommands: [List.self, Show.self, Move.self, Rebuild.self, Resign.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -34,13 +35,7 @@ struct ShardCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
 
         func run() async throws {
-            let found = try await ShardLine.all(server.connect()).filter { $0.id.hasPrefix(shard.lowercased()) }
-            guard let line = found.first else {
-                throw Failure(text: "there is no shard '\(shard)'; 'facectl shard list' shows those there are")
-            }
-            guard found.count == 1 else {
-                throw Failure(text: "\(found.count) shards begin with '\(shard)'; say more of the id")
-            }
+            let line = try await ShardLine.one(shard, server.connect())
             if output.json { return try Output.json(line.json) }
             line.show()
         }
@@ -48,24 +43,46 @@ struct ShardCommand: AsyncParsableCommand {
 }
 
 /// One shard of the answer of `GetStatus`.
-private struct ShardLine {
+struct ShardLine {
     let collection: String
     let status: Document
 
+    private static let ledger = "(ledger)"
+
     static func all(_ connection: ServerConnection) async throws -> [ShardLine] {
-        let status = Document(try await connection.call("FacetService.GetStatus", [:]).json)
+        all(Document(try await connection.call("FacetService.GetStatus", [:]).json))
+    }
+
+    /// Of an answer of `GetStatus`.
+    static func all(_ status: Document) -> [ShardLine] {
         let ledger = status.document("Ledger")
         let faces = status.documents("Collections").flatMap { collection in
             collection.documents("Shards").map {
                 ShardLine(collection: collection.text("CollectionId") ?? "-", status: $0)
             }
         }
-        return faces + (ledger.has("Copies") ? [ShardLine(collection: "(ledger)", status: ledger)] : [])
+        return faces + (ledger.has("Copies") ? [ShardLine(collection: Self.ledger, status: ledger)] : [])
+    }
+
+    /// The shard whose id begins so.
+    static func one(_ beginning: String, _ connection: ServerConnection) async throws -> ShardLine {
+        let found = try await all(connection).filter { $0.id.hasPrefix(beginning.lowercased()) }
+        guard let line = found.first else {
+            throw Failure(text: "there is no shard '\(beginning)'; 'facectl shard list' shows those there are")
+        }
+        guard found.count == 1 else {
+            throw Failure(text: "\(found.count) shards begin with '\(beginning)'; say more of the id")
+        }
+        return line
     }
 
     var id: String { status.text("Shard") ?? "-" }
+    var epoch: Int { status.integer("Epoch") ?? 0 }
     private var copies: [Document] { status.documents("Copies") }
-    private var primary: String { copies.first { $0.text("Role") == "primary" }?.text("Node") ?? "-" }
+    /// Of every copy, whether it counts or not.
+    var nodes: [String] { copies.compactMap { $0.text("Node") } }
+    var isLedger: Bool { collection == Self.ledger }
+    var primary: String { copies.first { $0.text("Role") == "primary" }?.text("Node") ?? "-" }
 
     var json: [String: Any] { status.members.merging(["CollectionId": collection]) { _, new in new } }
 

@@ -45,9 +45,10 @@ struct NodeProcess {
         if configuration.service.lockMemory, let refusal = MemoryLock.refusal(bytes: node.memoryBytes) {
             throw NodeStartError(reason: refusal)
         }
+        let others = RemoteReplicas(connections)
         let surroundings = ReplicaSurroundings(
-            node: node.id, incarnation: incarnation, registers: ControlPlaneShards(mirror),
-            post: RemoteReplicas(connections))
+            node: node.id, incarnation: incarnation, registers: ControlPlaneShards(mirror), post: others,
+            copies: others)
         let ledger = try await node.ledger ? openLedger(data, cluster, membership, surroundings) : nil
         let shards = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),

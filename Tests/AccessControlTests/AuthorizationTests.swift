@@ -16,6 +16,7 @@ import Testing
         .tagCollection: [.admin, .enroller], .indexFaces: [.admin, .enroller], .deleteFaces: [.admin, .enroller],
         .describeCollection: Set(Role.allCases), .listCollections: Set(Role.allCases),
         .listFaces: Set(Role.allCases), .readLedger: Set(Role.allCases), .readStatus: Set(Role.allCases),
+        .manageCopies: [.admin],
         .searchFaces: [.admin, .searcher], .compareFaces: [.admin, .searcher],
         .detectFaces: [.admin, .enroller, .searcher], .readSearchRecord: [.admin, .searcher, .auditor],
     ]

@@ -23,5 +23,8 @@ enum Corpus {
         46, 7_273,
         // A primary that could not serve never read of the learner that could have helped it.
         291,
+        // The second answer to a change that had been made was taken for a refusal of the next, and what the joiner of that
+        // lacked was called committed.
+        901_189,
     ]
 }

@@ -162,6 +162,7 @@ import Testing
         #expect(try refused { $0.incarnation = .max } == "letters[0].incarnation")
         #expect(try refused { $0.body = nil } == "letters[0].body")
         #expect(try refused { $0.mismatch = .max } == "letters[0].mismatch")
+        #expect(try refused { $0.copyNeeded = .max } == "letters[0].copy_needed")
         #expect(try refused { $0.poll = .max } == nil)
         #expect(try refused { $0.polled = .with { $0.ageMilliseconds = .max } } == "letters[0].polled.age_milliseconds")
         let many = (0...TransportLimits.lettersMax).map { ReplicaLetter.numbered(UInt64($0)) }

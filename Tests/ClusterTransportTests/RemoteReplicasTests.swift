@@ -179,6 +179,34 @@ import Testing
         }
     }
 
+    @Test func filesAreLentInChunksUntilTheyAreReleased() async throws {
+        let replicas = TestReplicas()
+        let listing = CopyListing(
+            number: 1 << 60, end: LogPoint(epoch: Epoch(7), index: LogIndex(900)),
+            runs: [.init(epoch: Epoch(2), first: LogIndex(1)), .init(epoch: Epoch(7), first: LogIndex(400))],
+            files: [
+                .init(name: "state.sqlite", bytes: 5 << 30, digest: (0..<32).map { UInt8($0) }),
+                .init(name: "segments/MANIFEST", bytes: 0, digest: [UInt8](repeating: 1, count: 32)),
+            ])
+        try await withReplicas(replicas) { remote, node in
+            let shard = ReplicaLetter.numbered(1).shard
+            let receiver = ReplicaID(Bits128(high: 1, low: 9))
+            #expect(await remote.listing(of: shard, on: node.id, for: receiver, deadline: .soon) == nil)
+            replicas.lent.withLock { $0.listing = listing }
+            #expect(await remote.listing(of: shard, on: node.id, for: receiver, deadline: .soon) == listing)
+            var chunk = CopyChunk(
+                number: listing.number, file: "state.sqlite", offset: 3 << 30 | 5, bytes: CopyListing.chunkBytes)
+            let bytes = await remote.read(chunk, of: shard, on: node.id, deadline: .soon)
+            #expect(bytes == [UInt8](repeating: 5, count: CopyListing.chunkBytes))
+            chunk.bytes += 1
+            #expect(await remote.read(chunk, of: shard, on: node.id, deadline: .soon) == nil)
+            (chunk.bytes, chunk.number) = (1, 4)
+            #expect(await remote.read(chunk, of: shard, on: node.id, deadline: .soon) == nil)
+            await remote.release(listing.number, of: shard, on: node.id)
+            #expect(replicas.lent.withLock { $0.released } == [listing.number])
+        }
+    }
+
     @Test(arguments: PeerRole.allCases) func aRoleMayAskItsOwnMethodsOnly(_ role: PeerRole) async throws {
         let replicas = TestReplicas { _ in .sample }
         try await withReplicas(replicas, asker: role) { remote, node in
@@ -190,6 +218,10 @@ import Testing
                 node, .post, WirePostRequest([.numbered(1)], call))
             #expect((replicas.letters.count == 1) == (role == .shardNode))
             if case .failure(.failed(.forbidden)) = posted {} else { #expect(role == .shardNode || role == .etcd) }
+            replicas.lent.withLock { $0.listing = CopyListing(number: 1, end: .zero, runs: [], files: []) }
+            let listing = await remote.listing(
+                of: shard, on: node.id, for: ReplicaID(shard.bits), deadline: .soon)
+            #expect((listing != nil) == (role == .shardNode))
             let searched = await Result { () async throws(ShardError) in try await node.remote.statistics(node.call()) }
             if case .success = searched { #expect(role == .coordinator) } else { #expect(role != .coordinator) }
         }

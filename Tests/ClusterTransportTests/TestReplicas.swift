@@ -17,6 +17,16 @@ final class TestReplicas: ReplicaHost {
 
     func receive(_ letter: ReplicaLetter) { received.withLock { $0.append(letter) } }
     func report(of shard: ShardID) async -> ReplicaReport? { await reports(shard) }
+
+    /// What is lent, and who asked; a chunk is as many bytes of its offset.
+    let lent = Mutex<(listing: CopyListing?, released: [UInt64])>((nil, []))
+
+    func listing(of shard: ShardID, for receiver: ReplicaID) async -> CopyListing? { lent.withLock { $0.listing } }
+    func read(_ chunk: CopyChunk, of shard: ShardID) async -> [UInt8]? {
+        guard lent.withLock({ $0.listing?.number }) == chunk.number else { return nil }
+        return [UInt8](repeating: UInt8(truncatingIfNeeded: chunk.offset), count: chunk.bytes)
+    }
+    func release(_ number: UInt64, of shard: ShardID) async { lent.withLock { $0.released.append(number) } }
 }
 
 extension ReplicaLetter {
@@ -49,7 +59,7 @@ extension ReplicaLetter {
         switch message.body {
         case .confirm(let round): round
         case .append(let append): append.range.previous.index.value + 1
-        case .appended, .mismatch, .fenced, .confirmed, .poll, .polled: nil
+        case .appended, .mismatch, .copyNeeded, .fenced, .confirmed, .poll, .polled: nil
         }
     }
 }
@@ -72,7 +82,8 @@ extension Arbitrary {
     mutating func letter() -> ReplicaLetter {
         let kinds: [(inout Arbitrary) -> ReplicaMessage.Body] = [
             { .appended(match: LogIndex($0.position()), version: $0.position()) },
-            { .mismatch(hint: LogIndex($0.position())) }, { _ in .fenced }, { .confirm(round: $0.position()) },
+            { .mismatch(hint: LogIndex($0.position())) }, { .copyNeeded(first: LogIndex($0.position())) },
+            { _ in .fenced }, { .confirm(round: $0.position()) },
             { .confirmed(round: $0.position()) },
             { .poll(RequestNumber(UInt64(truncatingIfNeeded: $0.int(.min ... .max)))) },
             { .polled(RequestNumber(.max), commit: LogIndex($0.position()), age: $0.int(0...100_000)) },

@@ -42,6 +42,7 @@ final class TestShards: ShardService {
     func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {
         try await next(call).open(descriptor, mode, call)
     }
+    func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) { _ = next(call) }
     func drop(_ call: ShardCall) async throws(ShardError) { _ = next(call) }
     func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
         try await next(call).enrol(faces, call)

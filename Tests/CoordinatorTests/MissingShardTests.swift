@@ -235,6 +235,7 @@ private final class LyingNode: ShardService {
     }
     func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace] { [] }
     func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {}
+    func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {}
     func drop(_ call: ShardCall) async throws(ShardError) {}
     func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
         throw .unknownShard(call.shard)

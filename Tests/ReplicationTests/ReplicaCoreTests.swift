@@ -83,13 +83,39 @@ import Testing
         }
         let first = try #require(shrink.first)
         #expect(first.new.isr == [ReplicaScript.ids[0], ReplicaScript.ids[1]])
-        #expect(script.step(.transaction(.unknown)).answers.isEmpty)
+        #expect(script.step(.transaction(first, .unknown)).answers.isEmpty)
         let unchanged = script.core.memory.register
         #expect(script.step(.register(unchanged)).answers.isEmpty, "a reading does not say that it will never be made")
         #expect(script.wait(400).transactions.contains(first))
-        _ = script.step(.transaction(.made(revision: 3)))
+        _ = script.step(.transaction(first, .made(revision: 3)))
         // The member that stays counts once it knows.
         #expect(script.acknowledge(1, 2).answers == [.committed(LogIndex(2))])
+    }
+
+    /// A change is sent again while its answer is on its way: the second answer, a refusal, is no refusal of the next.
+    @Test func aLateAnswerSaysNothingOfTheNextChange() throws {
+        var script = primary(learners: [3])
+        _ = script.write()
+        _ = script.synced()
+        var changes: [RegisterTransaction] = []
+        for _ in 0..<25 {
+            changes += script.acknowledge(1, script.core.log.last.value).transactions
+            changes += script.wait(60).transactions
+        }
+        let shrink = try #require(changes.first)
+        _ = script.step(.transaction(shrink, .made(revision: 3)))
+        _ = script.acknowledge(1, script.core.log.last.value)
+        let join = try #require(
+            script.acknowledge(3, script.core.log.last.value, incarnation: 7).transactions.first)
+        #expect(join.expected == 3 && join.new.isr.contains(ReplicaScript.ids[3]))
+        let register = RegisterState(configuration: shrink.new, revision: 3)
+        _ = script.step(.transaction(shrink, .refused(register)))
+        _ = script.write()
+        _ = script.synced()
+        let last = script.core.log.last
+        // The joiner counts for as long as it may have been taken in.
+        #expect(script.acknowledge(1, last.value).answers.isEmpty)
+        #expect(script.acknowledge(3, last.value, incarnation: 7).answers == [.committed(last)])
     }
 
     @Test func nothingIsRemovedBelowTheCommit() {

@@ -21,14 +21,14 @@ struct ReplicaScript {
 
     init(
         _ id: Int, _ configuration: ShardConfiguration, scanned: ScannedLog = .init(outline: .init(), tail: .clean),
-        mutant: Mutant? = nil
+        applied: LogIndex = .zero, mutant: Mutant? = nil
     ) {
         let register = RegisterState(configuration: configuration, revision: 1)
         core = ReplicaCore(
             id: Self.ids[id], incarnation: Incarnation(1),
             timing: ReplicaTiming(replicas: configuration.named.count),
-            memory: ReplicaMemory(epoch: configuration.epoch, register: register), scanned: scanned, at: time,
-            mutant: mutant)
+            memory: ReplicaMemory(epoch: configuration.epoch, register: register), scanned: scanned,
+            applied: applied, at: time, mutant: mutant)
     }
 
     mutating func step(_ event: ReplicaEvent) -> [ReplicaEffect] { core.step(event, at: time) }

@@ -15,8 +15,11 @@ final class CopiesBench: Sendable {
     let registers: SharedRegisters<ShardNode>
     let post = LocalPost<ShardNode>()
     static let dimension = 64
+    private let recordsKept: UInt64
 
-    init(copies: Int = 3, minISR: Int = 2) throws {
+    /// `recordsKept`: behind which a log is cut.
+    init(copies: Int = 3, minISR: Int = 2, recordsKept: UInt64 = 262_144) throws {
+        self.recordsKept = recordsKept
         registers = SharedRegisters(shard, copies: copies, minISR: minISR, post: post)
         for number in 0..<copies { start(number) }
     }
@@ -31,12 +34,30 @@ final class CopiesBench: Sendable {
         return node
     }
 
-    static func replica(_ number: Int) -> ReplicaID { ReplicaID(Bits128(high: 7, low: UInt64(number))) }
+    /// The `copy`th that a node has had.
+    static func replica(_ number: Int, copy: Int = 0) -> ReplicaID {
+        ReplicaID(Bits128(high: UInt64(7 + copy), low: UInt64(number)))
+    }
 
-    func descriptor(_ number: Int) -> ShardDescriptor {
+    /// The folder of a node's copy.
+    func folder(_ number: Int) -> String { "\(root)/\(number)/\(shard)" }
+
+    /// Names a new copy on a node as a learner, and none that the node had before.
+    func name(_ new: ReplicaID) async throws {
+        let gone = registers.state.configuration.named.filter { $0.bits.low == new.bits.low }
+        while !registers.state.configuration.named.contains(new) {
+            let state = registers.state
+            let left = state.configuration.without(gone)
+            let change = Replication.RegisterTransaction(
+                expected: state.revision, new: left.with(learners: left.learners + [new]), joiners: [])
+            _ = await registers.attempt(change, of: shard)
+        }
+    }
+
+    func descriptor(_ number: Int, copy: Int = 0) -> ShardDescriptor {
         ShardDescriptor(
             tenant: .embedded, collection: CollectionUID(Bits128(high: 1, low: 1)), shard: shard,
-            replica: Self.replica(number), dimension: Self.dimension, modelVersion: "1.0",
+            replica: Self.replica(number, copy: copy), dimension: Self.dimension, modelVersion: "1.0",
             idKey: [UInt8](repeating: 5, count: 32), roots: [.root])
     }
 
@@ -46,14 +67,15 @@ final class CopiesBench: Sendable {
         let node = ShardNode(
             directory: "\(root)/\(number)", files: POSIXFileSystem(), pool: ScanPool(threads: 1),
             surroundings: ReplicaSurroundings(
-                node: name, incarnation: registers.raise(name), registers: registers, post: post.from(name)))
+                node: name, incarnation: registers.raise(name), registers: registers, post: post.from(name),
+                copies: post.from(name), recordsKeptForCopies: recordsKept))
         post.set(name, node)
         return node
     }
 
-    func open(_ number: Int, _ mode: OpenMode) async throws {
+    func open(_ number: Int, _ mode: OpenMode, copy: Int = 0) async throws {
         guard let node = post.node(Self.node(number)) else { return }
-        try await node.open(descriptor(number), mode, call(.seconds(30)))
+        try await node.open(descriptor(number, copy: copy), mode, call(.seconds(30)))
     }
 
     /// The node is gone without a word; its files stay.
@@ -116,15 +138,17 @@ final class CopiesBench: Sendable {
 }
 
 /// What holds copies and is told of registers: a node of the bench.
-protocol CopyHost: ReplicaHost {
+protocol BenchHost: Sendable {
+    func receive(_ letter: ReplicaLetter)
+    func report(of shard: ShardID) async -> ReplicaReport?
     func observe(_ register: RegisterState, of shard: ShardID)
 }
 
-extension ShardNode: CopyHost {}
-extension LedgerReplica: CopyHost {}
+extension ShardNode: BenchHost {}
+extension LedgerReplica: BenchHost {}
 
 /// The register of one shard, seen by every node at once.
-final class SharedRegisters<Host: CopyHost>: ShardRegisters {
+final class SharedRegisters<Host: BenchHost>: ShardRegisters {
     private struct State {
         var register: RegisterState
         var incarnations: [NodeID: Incarnation] = [:]
@@ -139,7 +163,7 @@ final class SharedRegisters<Host: CopyHost>: ShardRegisters {
     init(_ shard: ShardID, copies: Int, learners: Int = 0, minISR: Int, post: LocalPost<Host>) {
         self.shard = shard
         self.post = post
-        let replicas = (0..<copies).map(CopiesBench.replica)
+        let replicas = (0..<copies).map { CopiesBench.replica($0) }
         held = Mutex(
             State(
                 register: RegisterState(
@@ -201,10 +225,12 @@ final class SharedRegisters<Host: CopyHost>: ShardRegisters {
 }
 
 /// Letters from node to node within the process. What comes from or goes to a node that is cut off is lost.
-final class LocalPost<Host: CopyHost>: Sendable {
+final class LocalPost<Host: BenchHost>: Sendable {
     private struct State {
         var nodes: [NodeID: Host] = [:]
         var cut: Set<NodeID> = []
+        /// Chunks that may still be read.
+        var chunks = Int.max
     }
 
     struct Sender: ReplicaPost {
@@ -228,9 +254,35 @@ final class LocalPost<Host: CopyHost>: Sendable {
             if isCut { state.cut.insert(name) } else { state.cut.remove(name) }
         }
     }
+    /// Only so many chunks of copies are given from now on.
+    func limitChunks(_ count: Int) { state.withLock { $0.chunks = count } }
+    fileprivate func spendChunk() -> Bool {
+        state.withLock { state in
+            guard state.chunks > 0 else { return false }
+            state.chunks -= 1
+            return true
+        }
+    }
     func from(_ name: NodeID) -> Sender { Sender(name: name, post: self) }
 
-    private func way(_ from: NodeID, _ to: NodeID) -> Host? {
+    fileprivate func way(_ from: NodeID, _ to: NodeID) -> Host? {
         state.withLock { $0.cut.contains(from) || $0.cut.contains(to) ? nil : $0.nodes[to] }
+    }
+}
+
+extension LocalPost.Sender: CopySource where Host == ShardNode {
+    func listing(
+        of shard: ShardID, on node: NodeID, for receiver: ReplicaID, deadline: ContinuousClock.Instant
+    ) async -> CopyListing? { await post.way(name, node)?.listing(of: shard, for: receiver) }
+
+    func read(
+        _ chunk: CopyChunk, of shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
+    ) async -> [UInt8]? {
+        guard post.spendChunk() else { return nil }
+        return await post.way(name, node)?.read(chunk, of: shard)
+    }
+
+    func release(_ number: UInt64, of shard: ShardID, on node: NodeID) async {
+        await post.way(name, node)?.release(number, of: shard)
     }
 }

@@ -51,6 +51,9 @@ struct Checker {
         return hashes[index] == hash
     }
 
+    /// The state that every record as far as `index` makes.
+    func state(after index: Int) -> UInt64 { hashes[index] }
+
     /// S2: one primary commits in an epoch.
     mutating func commits(_ replica: ReplicaID, in epoch: Epoch) -> Bool {
         let first = committers[epoch] ?? replica

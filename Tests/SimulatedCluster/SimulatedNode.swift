@@ -18,6 +18,8 @@ struct SimulatedDisk {
     /// Written, as far as `durable` synced.
     var records: [SimulatedRecord] = []
     var durable = 0
+    /// The first record that the log still holds; what stands before it is known by what was applied.
+    var begin = 1
     /// A crash left part of a record behind the last.
     var torn = false
     /// The scan will find proof of loss.
@@ -26,6 +28,7 @@ struct SimulatedDisk {
     var outline: LogOutline {
         var outline = LogOutline()
         for record in records { outline.append(1, of: record.epoch) }
+        outline.release(before: LogIndex(UInt64(begin)))
         return outline
     }
 }
@@ -64,6 +67,8 @@ struct SimulatedNode {
     /// The primary's values for its writes, until they are in the log.
     var values: [UInt64: [UInt64]] = [:]
     var requests: UInt64 = 0
+    /// This process fetches another copy's files.
+    var isFetching = false
 }
 
 /// The control plane of the simulation: linearizable, apart from the network to it.

@@ -42,7 +42,7 @@ extension World {
 
     /// Of those whose ends are not in doubt, if there are any.
     private func furthest(of members: [ReplicaID]) -> ReplicaID? {
-        let disks = members.map { nodes[Self.node(of: $0)].disk }.filter { isIntact($0.replica) }
+        let disks = nodes.map(\.disk).filter { members.contains($0.replica) && isIntact($0.replica) }
         let clean = disks.filter { !$0.torn && !($0.memory?.isSuspect ?? false) }
         return (clean.isEmpty ? disks : clean).max { $0.outline.end < $1.outline.end }?.replica
     }

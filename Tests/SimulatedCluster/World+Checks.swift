@@ -24,6 +24,7 @@ extension World {
         }
         nodes[node].disk.records.removeLast(disk.records.count - index)
         nodes[node].disk.durable = min(disk.durable, index)
+        nodes[node].disk.begin = min(disk.begin, index + 1)
     }
 
     func apply(_ node: Int, through index: Int) {

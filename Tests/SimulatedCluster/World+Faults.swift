@@ -87,8 +87,9 @@ extension World {
     /// One record goes bad. Whether that is proof of loss is for those behind it to say.
     private func rot(_ node: Int) {
         let disk = nodes[node].disk
-        guard !disk.records.isEmpty else { return }
-        let bad = disk.records.count - 1 - random.below(min(disk.records.count, 12))
+        let held = disk.records.count - disk.begin + 1
+        guard held > 0 else { return }
+        let bad = disk.records.count - 1 - random.below(min(held, 12))
         let proven = disk.records[bad...].dropFirst().contains { $0.stamp > bad }
         nodes[node].disk.records.removeLast(disk.records.count - bad)
         nodes[node].disk.durable = min(disk.durable, bad)

@@ -7,6 +7,9 @@ extension World {
         var values: [UInt64] = []
         if case .append(let append) = message.body, append.range.last > append.range.previous.index {
             let records = nodes[node].disk.records
+            if append.range.previous.index.value + 1 < nodes[node].disk.begin {
+                fail("S12 node \(node) sends records that its log does not hold")
+            }
             values = records[Int(append.range.previous.index.value)..<Int(append.range.last.value)].map(\.value)
         }
         let happening = Happening.deliver(message, values, from: nodes[node].disk.replica, to: receiver)
@@ -53,9 +56,9 @@ extension World {
     private func transact(_ transaction: RegisterTransaction, of node: Int, _ life: Int) {
         let outcome = change(transaction)
         if has(.unknownOutcome), random.chance(300) {
-            return reply(.transaction(.unknown), to: node, life)
+            return reply(.transaction(transaction, .unknown), to: node, life)
         }
-        reply(.transaction(outcome), to: node, life)
+        reply(.transaction(transaction, outcome), to: node, life)
     }
 
     /// Every change of the register goes through here.

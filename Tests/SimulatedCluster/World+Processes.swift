@@ -53,19 +53,26 @@ extension World {
         nodes[node].disk.lossProven = false
         nodes[node].disk.memory = memory
         nodes[node].disk.durable = disk.records.count
-        nodes[node].core = ReplicaCore(
-            id: disk.replica, incarnation: Incarnation(disk.incarnation),
-            timing: timing,
-            memory: memory, scanned: ScannedLog(outline: disk.outline, tail: tail), at: clock(node),
-            mutant: options.mutant)
-        nodes[node].applied = 0
-        nodes[node].stateHash = 0
         note("node \(node) starts as \(disk.incarnation), \(disk.records.count) records, \(tail)")
-        (nodes[node].tickAt, nodes[node].election, nodes[node].counted) = (nil, nil, nil)
+        run(node, memory, tail)
         step(node, .register(state))
         planTick(node)
         queue.add(.duty(node, life: nodes[node].life), at: now + 1)
         report(node)
+    }
+
+    /// A core on what is on the disk. What its log no longer holds was applied.
+    func run(_ node: Int, _ memory: ReplicaMemory, _ tail: ScannedLog.Tail) {
+        let disk = nodes[node].disk
+        nodes[node].core = ReplicaCore(
+            id: disk.replica, incarnation: Incarnation(disk.incarnation),
+            timing: timing,
+            memory: memory, scanned: ScannedLog(outline: disk.outline, tail: tail),
+            applied: LogIndex(UInt64(disk.begin - 1)), at: clock(node), mutant: options.mutant)
+        nodes[node].applied = disk.begin - 1
+        nodes[node].stateHash = checker.state(after: disk.begin - 1)
+        nodes[node].isFetching = false
+        (nodes[node].tickAt, nodes[node].election, nodes[node].counted) = (nil, nil, nil)
     }
 
     private var timing: ReplicaTiming {
@@ -74,7 +81,7 @@ extension World {
         return timing
     }
 
-    private func planTick(_ node: Int) {
+    func planTick(_ node: Int) {
         guard let core = nodes[node].core else { return }
         var due = now + 20 + random.below(5)
         if options.wakesWhenAsked {
@@ -106,6 +113,7 @@ extension World {
         queue.add(.duty(node, life: life), at: now + 20 + random.below(5))
         if !options.readsWhenAsked, random.chance(60) { request(.read, from: node) }
         if random.chance(120) { report(node) }
+        if options.trimsLogs, random.chance(100) { trim(node) }
         if options.membersElect, has(.wrongSuspicion), random.chance(1), let core = nodes[node].core {
             beginElection(node, of: core.epoch)
         }
@@ -147,7 +155,7 @@ extension World {
             compare(node, value, state)
         case .register(let state): step(node, .register(state))
         case .candidates(let state, let incarnations): decideElection(node, state, incarnations)
-        case .transaction(let outcome): step(node, .transaction(outcome))
+        case .transaction(let transaction, let outcome): step(node, .transaction(transaction, outcome))
         }
     }
 
@@ -186,6 +194,7 @@ extension World {
         case .answer(let number, let answer): answered(number, answer, by: node)
         case .transact(let transaction): request(.transact(transaction), from: node)
         case .readRegister: request(.read, from: node)
+        case .fetchCopy(let source): fetchCopy(node, from: source)
         case .suspectPrimary(let epoch):
             if options.membersElect { beginElection(node, of: epoch) } else { request(.suspect(epoch), from: node) }
         case .stop(let reason): stopped(node, reason)

@@ -9,6 +9,7 @@ package final class World {
         case duty(Int, life: Int)
         case deliver(ReplicaMessage, [UInt64], from: ReplicaID, to: ReplicaID)
         case synced(Int, life: Int, LogPoint)
+        case fetched([SimulatedRecord], by: Int, life: Int)
         case boot(Int, life: Int)
         case request(StoreRequest, from: Int, life: Int)
         case reply(StoreReply, to: Int, life: Int)
@@ -37,7 +38,7 @@ package final class World {
     enum StoreReply {
         case incarnation(ReplicaID, UInt64, RegisterState)
         case register(RegisterState)
-        case transaction(TransactionOutcome)
+        case transaction(RegisterTransaction, TransactionOutcome)
         case candidates(RegisterState, [ReplicaID: Incarnation])
     }
 
@@ -117,6 +118,7 @@ package final class World {
         case .deliver(let message, let values, let sender, let receiver):
             deliver(message, values, from: sender, to: receiver)
         case .synced(let node, let life, let point): synced(node, life, point)
+        case .fetched(let records, let node, let life): fetched(records, by: node, life)
         case .boot(let node, let life): boot(node, life)
         case .request(let request, let node, let life): serve(request, of: node, life)
         case .reply(let reply, let node, let life): receive(reply, at: node, life)
@@ -157,6 +159,8 @@ package struct WorldFigures: Hashable, Sendable {
     package var expands = 0
     package var crashes = 0
     package var lostDisks = 0
+    /// Copies that were built from another's files.
+    package var builtCopies = 0
     package var faults = 0
     /// Worlds that ended where only an operator may go on.
     package var operatorNeeded = 0

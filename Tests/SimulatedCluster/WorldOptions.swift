@@ -24,6 +24,8 @@ package struct WorldOptions: Hashable, Sendable {
     package var membersElect = false
     /// Clients are silent for seconds, and a shard counts as idle soon.
     package var pauses = false
+    /// Nodes remove the beginnings of their logs, so that a copy that lags is built from another's files.
+    package var trimsLogs = false
 
     package init() {}
 
@@ -38,6 +40,7 @@ package struct WorldOptions: Hashable, Sendable {
         readsWhenAsked = random.chance(300)
         pauses = random.chance(400)
         membersElect = random.chance(500)
+        trimsLogs = random.chance(400)
         if mutant == .confirmByOne { onlyOfFive() }
     }
 
@@ -52,6 +55,7 @@ package struct WorldOptions: Hashable, Sendable {
         let habits = [
             wakesWhenAsked ? "wakesWhenAsked" : nil, readsWhenAsked ? "readsWhenAsked" : nil,
             pauses ? "pauses" : nil, membersElect ? "membersElect" : nil,
+            trimsLogs ? "trimsLogs" : nil,
         ].compactMap(\.self).joined(separator: " ")
         return "copies=\(copies) minISR=\(minISR) mutant=\(mutant?.rawValue ?? "none") \(habits) faults: \(names)"
     }

@@ -100,6 +100,7 @@ package final class SimulatedDisk: FileSystem {
     package func rename(_ from: String, to: String) throws(FileError) {
         try change { state throws(FileError) in
             try state.count(from, "rename")
+            if state.moveDirectory(from, to: to) { return }
             guard let file = state.names.removeValue(forKey: from) else { throw .notFound(path: from) }
             state.names[to] = file
         }
@@ -125,6 +126,7 @@ package final class SimulatedDisk: FileSystem {
     package func synchronizeDirectory(_ path: String) throws(FileError) {
         try change { state throws(FileError) in
             try state.sync(path)
+            state.makeMovesDurable(in: path)
             let inside = { (name: String) in
                 name.hasPrefix(path + "/") && !name.dropFirst(path.count + 1).contains("/")
             }
@@ -162,6 +164,8 @@ struct DiskState {
     var names: [String: DiskFile] = [:]
     var durableNames: [String: DiskFile] = [:]
     var directories: Set<String> = []
+    /// Of directories, by rename, that no sync has made durable.
+    var moves: [(from: String, to: String)] = []
     var capacity: Int
     var operations = 0
     var crashAt: Int?
@@ -221,6 +225,7 @@ struct DiskState {
 
     mutating func restart(seed: UInt64) {
         var random = SplitMix(state: seed)
+        if !moves.isEmpty { settleMoves(Int(random.next() % UInt64(moves.count + 1))) }
         for name in Set(names.keys).union(durableNames.keys).sorted() where names[name] !== durableNames[name] {
             if random.next() & 1 == 0 { durableNames[name] = names[name] }
         }

@@ -5,7 +5,7 @@ import Synchronization
 /// Sends each call to the node it names, and breaks calls on request.
 package final class FlakyShards: ShardService {
     package enum Operation: Hashable, Sendable, CaseIterable {
-        case open, drop, enrol, delete, search, buckets, sample, faces, vector, list, statistics
+        case open, drop, retire, enrol, delete, search, buckets, sample, faces, vector, list, statistics
     }
 
     package enum Fault: Hashable, Sendable {
@@ -48,6 +48,10 @@ package final class FlakyShards: ShardService {
 
     package func drop(_ call: ShardCall) async throws(ShardError) {
         try await pass(.drop, call) { (node) async throws(ShardError) in try await node.drop(call) }
+    }
+
+    package func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {
+        try await pass(.retire, call) { (node) async throws(ShardError) in try await node.retire(replica, call) }
     }
 
     package func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {

@@ -87,6 +87,8 @@ package final class MemoryNode: ShardService {
         try opened.get()
     }
 
+    package func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {}
+
     package func drop(_ call: ShardCall) async throws(ShardError) {
         state.withLock { state in
             state.open.remove(call.shard)

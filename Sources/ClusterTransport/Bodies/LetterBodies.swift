@@ -44,6 +44,7 @@ extension WireLetter {
                 $0.version = version
             }
         case .mismatch(let hint): mismatch = hint.value
+        case .copyNeeded(let first): copyNeeded = first.value
         case .fenced: fenced = Empty()
         case .confirm(let round): confirm = round
         case .confirmed(let round): confirmed = round
@@ -80,6 +81,8 @@ extension WireLetter {
                     version: try Fields.position(answer.version, "appended.version")), []
             )
         case .mismatch(let hint): return (.mismatch(hint: LogIndex(try Fields.position(hint, "mismatch"))), [])
+        case .copyNeeded(let first):
+            return (.copyNeeded(first: LogIndex(try Fields.position(first, "copy_needed"))), [])
         case .fenced: return (.fenced, [])
         case .confirm(let round): return (.confirm(round: try Fields.position(round, "confirm")), [])
         case .confirmed(let round): return (.confirmed(round: try Fields.position(round, "confirmed")), [])

@@ -6,6 +6,7 @@ import Foundation
 enum ShardRequest: Sendable {
     case open(ShardDescriptor, OpenMode)
     case drop
+    case retire(ReplicaID)
     case enrol([NewFace])
     case delete([FaceID], token: RequestToken)
     case search([ShardSearch])
@@ -69,6 +70,7 @@ extension WireOpenRequest {
         idKey = Data(descriptor.idKey)
         roots = descriptor.roots.map(\.value)
         making = mode == .making
+        joining = mode == .joining
         replica = FieldBytes.id(descriptor.replica)
     }
 
@@ -81,7 +83,8 @@ extension WireOpenRequest {
             replica: try Fields.id(replica, "replica"), dimension: Int(dimension),
             modelVersion: try Fields.text(modelVersion, "model_version", max: Limits.headerTextBytesMax),
             idKey: Array(idKey), roots: try Fields.roots(roots, "roots"))
-        return .open(descriptor, making ? .making : .existing)
+        guard !making || !joining else { throw BodyError("joining", "a copy of a shard that is being made") }
+        return .open(descriptor, making ? .making : joining ? .joining : .existing)
     }
 }
 

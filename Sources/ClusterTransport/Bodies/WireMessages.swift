@@ -23,6 +23,9 @@ extension WireRecordRequest: WireRequest {}
 extension WireLedgerStatusRequest: WireRequest {}
 extension WirePostRequest: WireRequest {}
 extension WireReportRequest: WireRequest {}
+extension WireCopyRequest: WireRequest {}
+extension WireChunkRequest: WireRequest {}
+extension WireRetireRequest: WireRequest {}
 
 extension WireOpenAnswer: WireAnswer {}
 extension WireDropAnswer: WireAnswer {}
@@ -41,3 +44,6 @@ extension WireRecordAnswer: WireAnswer {}
 extension WireLedgerStatusAnswer: WireAnswer {}
 extension WirePostAnswer: WireAnswer {}
 extension WireReportAnswer: WireAnswer {}
+extension WireCopyAnswer: WireAnswer {}
+extension WireChunkAnswer: WireAnswer {}
+extension WireRetireAnswer: WireAnswer {}

@@ -9,11 +9,11 @@ enum FrameKind: UInt8, Hashable, Sendable, CaseIterable {
 /// What a request asks. The numbers are final.
 enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case open = 1
-    case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics, buckets, sample
+    case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics, buckets, sample, retire
     case append = 32
     case record, ledgerStatus
     case post = 64
-    case report
+    case report, copy, chunk
 
     /// The metric's value.
     var label: String {
@@ -35,6 +35,9 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .ledgerStatus: "ledger_status"
         case .post: "post"
         case .report: "report"
+        case .copy: "copy"
+        case .chunk: "chunk"
+        case .retire: "retire"
         }
     }
 
@@ -52,9 +55,9 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
     /// clients must not make its replicas silent.
     var isAmongReplicas: Bool {
         switch self {
-        case .post, .report: true
+        case .post, .report, .copy, .chunk: true
         case .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics, .nodeStatistics, .buckets,
-            .sample, .append, .record, .ledgerStatus:
+            .sample, .retire, .append, .record, .ledgerStatus:
             false
         }
     }

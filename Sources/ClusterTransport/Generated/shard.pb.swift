@@ -90,6 +90,9 @@ nonisolated struct WireOpenRequest: Sendable {
   /// 16 bytes; the copy that the node holds
   var replica: Data = Data()
 
+  /// may make an empty copy of a shard that has others; not with making
+  var joining: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -129,6 +132,40 @@ nonisolated struct WireDropRequest: Sendable {
 }
 
 nonisolated struct WireDropAnswer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireRetireRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var call: WireShardCall {
+    get {_call ?? WireShardCall()}
+    set {_call = newValue}
+  }
+  /// Returns true if `call` has been explicitly set.
+  var hasCall: Bool {self._call != nil}
+  /// Clears the value of `call`. Subsequent reads from it will return its default value.
+  mutating func clearCall() {self._call = nil}
+
+  /// 16 bytes; the copy that is to leave those in sync
+  var replica: Data = Data()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _call: WireShardCall? = nil
+}
+
+nonisolated struct WireRetireAnswer: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -753,7 +790,7 @@ nonisolated extension WireFaces: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireOpenRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".OpenRequest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}tenant\0\u{1}collection\0\u{1}dimension\0\u{3}model_version\0\u{3}id_key\0\u{1}roots\0\u{1}making\0\u{1}replica\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}tenant\0\u{1}collection\0\u{1}dimension\0\u{3}model_version\0\u{3}id_key\0\u{1}roots\0\u{1}making\0\u{1}replica\0\u{1}joining\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -770,6 +807,7 @@ nonisolated extension WireOpenRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 7: try { try decoder.decodeRepeatedUInt32Field(value: &self.roots) }()
       case 8: try { try decoder.decodeSingularBoolField(value: &self.making) }()
       case 9: try { try decoder.decodeSingularBytesField(value: &self.replica) }()
+      case 10: try { try decoder.decodeSingularBoolField(value: &self.joining) }()
       default: break
       }
     }
@@ -807,6 +845,9 @@ nonisolated extension WireOpenRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if !self.replica.isEmpty {
       try visitor.visitSingularBytesField(value: self.replica, fieldNumber: 9)
     }
+    if self.joining != false {
+      try visitor.visitSingularBoolField(value: self.joining, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -820,6 +861,7 @@ nonisolated extension WireOpenRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.roots != rhs.roots {return false}
     if lhs.making != rhs.making {return false}
     if lhs.replica != rhs.replica {return false}
+    if lhs.joining != rhs.joining {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -892,6 +934,64 @@ nonisolated extension WireDropAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mess
   }
 
   static func ==(lhs: WireDropAnswer, rhs: WireDropAnswer) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRetireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RetireRequest"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}replica\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._call) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.replica) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._call {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.replica.isEmpty {
+      try visitor.visitSingularBytesField(value: self.replica, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRetireRequest, rhs: WireRetireRequest) -> Bool {
+    if lhs._call != rhs._call {return false}
+    if lhs.replica != rhs.replica {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRetireAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RetireAnswer"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRetireAnswer, rhs: WireRetireAnswer) -> Bool {
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -21,6 +21,14 @@ extension RequestRunner {
             return WirePostAnswer().frame(.response, id: frame.id)
         case .report(let shard):
             return WireReportAnswer(await replicas.report(of: shard)).frame(.response, id: frame.id)
+        case .copy(let shard, let receiver):
+            let listing = await replicas.listing(of: shard, for: receiver)
+            return WireCopyAnswer(listing).frame(.response, id: frame.id)
+        case .chunk(let chunk, let shard):
+            return WireChunkAnswer(await replicas.read(chunk, of: shard)).frame(.response, id: frame.id)
+        case .release(let number, let shard):
+            await replicas.release(number, of: shard)
+            return WireChunkAnswer().frame(.response, id: frame.id)
         }
     }
 
@@ -36,7 +44,13 @@ extension RequestRunner {
         case .report:
             let message = try WireReportRequest(body: body)
             (asked, call) = (.report(of: try message.domain()), message.call)
-        case .open, .drop, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
+        case .copy:
+            let message = try WireCopyRequest(body: body)
+            (asked, call) = (try message.domain(), message.call)
+        case .chunk:
+            let message = try WireChunkRequest(body: body)
+            (asked, call) = (try message.domain(), message.call)
+        case .open, .drop, .retire, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
             .nodeStatistics, .append, .record, .ledgerStatus:
             preconditionFailure("\(method.label) asks no replica")
         }
@@ -48,4 +62,7 @@ extension RequestRunner {
 enum ReplicaRequest: Sendable {
     case post([ReplicaLetter])
     case report(of: ShardID)
+    case copy(of: ShardID, for: ReplicaID)
+    case chunk(CopyChunk, of: ShardID)
+    case release(UInt64, of: ShardID)
 }

@@ -42,8 +42,8 @@ struct RequestRunner: Sendable {
         switch method {
         case .append, .record, .ledgerStatus: try await runLedger(method, frame, &request)
         case .nodeStatistics: try await runNodeStatistics(frame, &request)
-        case .post, .report: try await runReplicas(method, frame, &request)
-        case .open, .drop, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics:
+        case .post, .report, .copy, .chunk: try await runReplicas(method, frame, &request)
+        case .open, .drop, .retire, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics:
             try await runShard(method, frame, &request)
         }
     }
@@ -75,6 +75,9 @@ struct RequestRunner: Sendable {
         case .drop:
             try await shards.drop(call)
             return WireDropAnswer().frame(.response, id: id)
+        case .retire(let replica):
+            try await shards.retire(replica, call)
+            return WireRetireAnswer().frame(.response, id: id)
         case .enrol(let faces):
             return WireEnrolAnswer(try await shards.enrol(faces, call)).frame(.response, id: id)
         case .delete(let faces, let token):
@@ -109,6 +112,9 @@ struct RequestRunner: Sendable {
             return (try message.domain(shard: call.shard), call)
         case .drop:
             return (.drop, try WireDropRequest(body: body).call.domain(node: node, now: now))
+        case .retire:
+            let message = try WireRetireRequest(body: body)
+            return (.retire(try Fields.id(message.replica, "replica")), try message.call.domain(node: node, now: now))
         case .enrol:
             let message = try WireEnrolRequest(body: body)
             return (try message.domain(), try message.call.domain(node: node, now: now))
@@ -135,7 +141,7 @@ struct RequestRunner: Sendable {
             return (try message.domain(), try message.call.domain(node: node, now: now))
         case .statistics:
             return (.statistics, try WireStatisticsRequest(body: body).call.domain(node: node, now: now))
-        case .nodeStatistics, .append, .record, .ledgerStatus, .post, .report:
+        case .nodeStatistics, .append, .record, .ledgerStatus, .post, .report, .copy, .chunk:
             preconditionFailure("\(method.label) asks no shard")
         }
     }
@@ -201,8 +207,8 @@ struct RequestRunner: Sendable {
             (asked, call) = (try message.domain(), message.call)
         case .ledgerStatus:
             (asked, call) = (.status, try WireLedgerStatusRequest(body: body).call)
-        case .open, .drop, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
-            .nodeStatistics, .post, .report:
+        case .open, .drop, .retire, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
+            .nodeStatistics, .post, .report, .copy, .chunk:
             preconditionFailure("\(method.label) does not ask the ledger")
         }
         let (request, deadline) = try call.domain(now: now)

@@ -8,10 +8,10 @@ import Synchronization
 /// queued while a request was under way with the next; what finds no room, or no node, is lost, as its sender expects
 /// of the way. Safe to use from many tasks.
 package final class RemoteReplicas: ReplicaPost {
-    private let connections: NodeConnections
+    let connections: NodeConnections
     private let settings: TransportSettings
     private let metrics = LetterMetrics()
-    private let log = Logger(label: "facet.transport")
+    let log = Logger(label: "facet.transport")
     private let outboxes = Mutex<[NodeID: Outbox]>([:])
 
     package init(_ connections: NodeConnections, settings: TransportSettings = TransportSettings()) {
@@ -95,7 +95,7 @@ package final class RemoteReplicas: ReplicaPost {
         log.warning("letters to a node are lost", metadata: ["node": "\(node)", "reason": "\(reason)"])
     }
 
-    private static func call(deadline: ContinuousClock.Instant) -> WireCall? {
+    static func call(deadline: ContinuousClock.Instant) -> WireCall? {
         var generator = SystemRandomNumberGenerator()
         return WireCall(request: RequestID(.random(using: &generator)), deadline: deadline, now: .now)
     }

@@ -18,6 +18,15 @@ package final class RemoteShards: ShardService {
         let _: WireDropAnswer = try await ask(.drop, call) { wire in .with { $0.call = wire } as WireDropRequest }
     }
 
+    package func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {
+        let _: WireRetireAnswer = try await ask(.retire, call) { wire in
+            .with {
+                $0.call = wire
+                $0.replica = FieldBytes.id(replica)
+            } as WireRetireRequest
+        }
+    }
+
     package func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
         let answer: WireEnrolAnswer = try await ask(.enrol, call) { WireEnrolRequest(faces, $0) }
         return try checked(call) { () throws(BodyError) in try answer.domain(count: faces.count) }

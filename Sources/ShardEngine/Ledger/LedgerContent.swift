@@ -18,6 +18,8 @@ enum LedgerChange: Sendable {
 
 /// An entry and its caller, who is resumed exactly once.
 struct WaitingEntry: ReplicaRequest {
+    typealias Errand = Never
+
     var entry: LedgerEntry
     /// Not begun after this.
     var deadline: ContinuousClock.Instant
@@ -60,6 +62,7 @@ final class LedgerContent: ReplicaContent {
     private var filingDue = ContinuousClock.now
     /// When a log that had no room is looked at again.
     private var roomDue: ContinuousClock.Instant?
+    private var lagsForGood = false
 
     init(
         _ shard: ShardID, signedSize: UInt64, store: LedgerFiles, view: LedgerView, condition: ReplicaCondition,
@@ -239,6 +242,16 @@ final class LedgerContent: ReplicaContent {
         } catch {
             logger.warning("the ledger's log keeps old segments", metadata: ["reason": "\(error.sentence)"])
         }
+        writer.step(.logBegins(writer.log.firstIndex))
+    }
+
+    /// Leaves behind those that a primary's log still holds are in its tiles alone, which are not copied yet.
+    func fetchCopy(from source: ReplicaID, _ writer: ReplicaWriter<LedgerContent>) {
+        guard !lagsForGood else { return }
+        lagsForGood = true
+        logger.error(
+            "this copy of the ledger lags behind what the log of its primary still holds, and cannot catch up",
+            metadata: ["replica": "\(writer.replica)", "primary": "\(source)"])
     }
 
     private func fileCheckpoint() throws(FileError) {
@@ -251,7 +264,7 @@ final class LedgerContent: ReplicaContent {
     // MARK: The end
 
     var isWorking: Bool { false }
-    func workEnded(_ writer: ReplicaWriter<LedgerContent>) {}
+    func receive(_ errand: Never, _ writer: ReplicaWriter<LedgerContent>) {}
 
     func finish(_ writer: ReplicaWriter<LedgerContent>) {
         guard writer.failure == nil else { return }

@@ -201,7 +201,8 @@ package final class LedgerReplica: LedgerService {
     }
 }
 
-extension LedgerReplica: ReplicaHost {
+/// For the other copies.
+extension LedgerReplica {
     package var shard: ShardID { settings.shard }
 
     package func receive(_ letter: ReplicaLetter) {

@@ -4,7 +4,7 @@ import SegmentStore
 import WriteAheadLog
 
 /// A compaction's merge on a thread of its own; the writer goes on meanwhile.
-// Safe because `result` is written by the merge thread before it posts `workEnded` and read by the writer after.
+// Safe because `result` is written by the merge thread before it posts `mergeEnded` and read by the writer after.
 final class BackgroundMerge: @unchecked Sendable {
     let job: CompactionJob
     var result: Result<MergedSegment, SegmentError>?
@@ -17,16 +17,21 @@ extension FaceContent {
     func maintain(_ writer: ReplicaWriter<FaceContent>) {
         do throws(ReplicaError) {
             if store.needsFlush {
-                try place(try store.flush(through: writer.applied, tree: tree.tree))
-                publish(at: writer.applied)
-                lockMemory()
-                growth.resumePostponed()
+                try flush(through: writer.applied)
                 try cutLog(writer)
             }
         } catch {
             return maintenanceFailed(error, writer)
         }
         startMerge(writer)
+    }
+
+    /// Makes segments and state hold all that is applied, which is as far as `index`.
+    func flush(through index: LogIndex) throws(ReplicaError) {
+        try place(try store.flush(through: index, tree: tree.tree))
+        publish(at: index)
+        lockMemory()
+        growth.resumePostponed()
     }
 
     /// The manifest already says so; nothing else may happen before `state.sqlite` does. A full disk is waited out.
@@ -53,13 +58,15 @@ extension FaceContent {
         try state.synchronize(on: files)
         var index = min(store.flushedThrough, writer.applied)
         if writer.core.configuration.named.count > 1 {
-            index = LogIndex(index.value - min(index.value, UInt64(Limits.logRecordsKeptForCopies)))
+            index = LogIndex(index.value - min(index.value, writer.surroundings.recordsKeptForCopies))
         }
+        if let pinned = copying.pinned { index = min(index, pinned) }
         do throws(LogError) {
             try writer.log.truncate(before: index.next)
         } catch {
             throw .log(error)
         }
+        writer.step(.logBegins(writer.log.firstIndex))
     }
 
     private func startMerge(_ writer: ReplicaWriter<FaceContent>) {
@@ -74,13 +81,13 @@ extension FaceContent {
                 merge.result = .failure(error)
             }
             // A closed inbox means that the replica is stopping: the file goes at its next open.
-            _ = inbox.add(.workEnded)
+            _ = inbox.add(.errand(.mergeEnded))
         }
         thread.name = "facet-merge"
         thread.start()
     }
 
-    func workEnded(_ writer: ReplicaWriter<FaceContent>) {
+    func mergeEnded(_ writer: ReplicaWriter<FaceContent>) {
         guard let merge, let result = merge.result else { return }
         self.merge = nil
         do throws(ReplicaError) {

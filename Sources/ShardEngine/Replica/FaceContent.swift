@@ -20,15 +20,17 @@ final class FaceContent: ReplicaContent {
     var tree: DatedTree
     var merge: BackgroundMerge?
     var growth: BucketGrowth
+    var copying: FaceCopying
     /// Why one more face would be refused, as of the last batch.
     var enrolmentRefusal: String?
 
     init(
-        _ descriptor: ShardDescriptor, files: any FileSystem, opened: OpenedFiles, published: PublishedReplica,
+        _ descriptor: ShardDescriptor, copying: FaceCopying, opened: OpenedFiles, published: PublishedReplica,
         budget: MemoryBudget, logger: Logger
     ) {
         self.descriptor = descriptor
-        self.files = files
+        self.copying = copying
+        files = copying.folder.files
         self.published = published
         self.budget = budget
         self.logger = logger
@@ -49,15 +51,24 @@ final class FaceContent: ReplicaContent {
     /// Divisions and maintenance.
     func attend(_ writer: ReplicaWriter<FaceContent>) {
         divideBuckets(writer)
-        if !writer.isEnding { maintain(writer) }
+        if writer.isEnding { copying.fetch?.cancel() } else { maintain(writer) }
     }
 
     func patience(_ writer: ReplicaWriter<FaceContent>) -> Int? {
         owesDivision(writer) ? Limits.idleConfirmMilliseconds : nil
     }
 
-    /// A merge, which writes below a name that may be another shard's once this one is dropped.
-    var isWorking: Bool { merge != nil }
+    func receive(_ errand: FaceErrand, _ writer: ReplicaWriter<FaceContent>) {
+        switch errand {
+        case .mergeEnded: mergeEnded(writer)
+        case .pin(let reply): reply(pin(writer))
+        case .unpin: copying.pinned = nil
+        case .fetched(let end): fetched(end, writer)
+        }
+    }
+
+    /// A merge and a fetch write below names that may be another shard's once this one is dropped.
+    var isWorking: Bool { merge != nil || copying.fetch != nil }
 
     func finish(_ writer: ReplicaWriter<FaceContent>) {}
 
@@ -124,6 +135,8 @@ final class FaceContent: ReplicaContent {
 
 /// A write to a shard of faces and its caller, who is resumed exactly once.
 struct WaitingRequest: ReplicaRequest {
+    typealias Errand = FaceErrand
+
     var roots: [LeafID]
     var request: Proposal.Request
     /// Not begun after this.
@@ -132,4 +145,20 @@ struct WaitingRequest: ReplicaRequest {
 
     var estimatedBytes: Int { request.estimatedBytes }
     func refuse(_ error: ShardError) { resume(.failure(error)) }
+}
+
+/// What reaches a copy's content from beside its writer.
+enum FaceErrand: ReplicaErrand {
+    /// The background merge of a compaction.
+    case mergeEnded
+    /// The files as they are now are wanted for another copy; nil where they cannot be had.
+    case pin(@Sendable (ReplicaPin?) -> Void)
+    /// Nobody makes a copy of what was pinned any more.
+    case unpin
+    /// A fetch of a copy ended: the files beside this copy's hold all as far as this; nil where it failed.
+    case fetched(LogPoint?)
+
+    func abandon() {
+        if case .pin(let reply) = self { reply(nil) }
+    }
 }

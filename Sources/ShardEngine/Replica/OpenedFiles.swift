@@ -30,6 +30,7 @@ struct OpenedFiles {
     ) throws(ReplicaError) {
         switch mode {
         case .making: try folder.make(descriptor)
+        case .joining: try folder.makeEmpty(descriptor)
         case .existing: try folder.requireFiles()
         }
         let state = try ShardState(path: folder.state)

@@ -77,6 +77,7 @@ extension Log {
             if number == 0, start.first.value > 1 { outline.append(Int(start.first.value - 1), of: Epoch(0)) }
             if end >= start.first.value { outline.append(Int(end + 1 - start.first.value), of: start.epoch) }
         }
+        outline.release(before: firstIndex)
         return outline
     }
 }

@@ -2,8 +2,20 @@ import ClusterModel
 import FaceModel
 import Replication
 
+/// Word for the content of what runs beside the writer: its own work that has ended, or others' that needs it.
+protocol ReplicaErrand: Sendable {
+    /// The writer has ended; whoever waits is told.
+    func abandon()
+}
+
+extension Never: ReplicaErrand {
+    func abandon() {}
+}
+
 /// A request for a shard's log that waits for its batch, and its caller, who is answered exactly once.
 protocol ReplicaRequest: Sendable {
+    /// What else reaches the content by the same inbox.
+    associatedtype Errand: ReplicaErrand
     /// Not begun after this.
     var deadline: ContinuousClock.Instant { get }
     /// What it will weigh in the log, about.
@@ -36,9 +48,13 @@ protocol ReplicaContent: AnyObject {
     /// Milliseconds until `attend` is wanted though nothing comes; nil: not before something does.
     func patience(_ writer: ReplicaWriter<Self>) -> Int?
 
-    /// Whether something runs on a thread of its own that will end with `ReplicaInbox.Item.workEnded`.
+    func receive(_ errand: Request.Errand, _ writer: ReplicaWriter<Self>)
+
+    /// Whether something runs beside the writer that uses its files and ends with an errand.
     var isWorking: Bool { get }
-    func workEnded(_ writer: ReplicaWriter<Self>)
+
+    /// The copy lacks records that the log of `source` no longer has. Said again for as long as it is so.
+    func fetchCopy(from source: ReplicaID, _ writer: ReplicaWriter<Self>)
 
     /// The writer ends: the last that may be written.
     func finish(_ writer: ReplicaWriter<Self>)

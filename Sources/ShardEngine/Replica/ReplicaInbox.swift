@@ -12,16 +12,18 @@ final class ReplicaInbox<Request: ReplicaRequest>: Sendable {
         case letter(ReplicaLetter)
         /// The register was read, or changed.
         case register(RegisterState)
-        case transaction(Replication.TransactionOutcome)
-        /// Where the shard's copies run.
-        case processes([ReplicaID: ReplicaProcess])
+        case transaction(Replication.RegisterTransaction, Replication.TransactionOutcome)
+        /// Where the shard's copies run; nil where that could not be read.
+        case processes([ReplicaID: ReplicaProcess]?)
         /// An election that this replica began is over, whatever came of it.
         case electionEnded
         case report(@Sendable (ReplicaReport?) -> Void)
         /// Called back once the replica serves, or others may.
         case settle(@Sendable () -> Void)
-        /// What the content did on a thread of its own has ended.
-        case workEnded
+        /// For the content.
+        case errand(Request.Errand)
+        /// A copy is to leave those in sync; why not, where this one is not the primary.
+        case retire(ReplicaID, @Sendable (ShardError?) -> Void)
         /// The writer ends and then calls back.
         case stop(ReplicaEnd, @Sendable () -> Void)
     }
@@ -73,7 +75,9 @@ final class ReplicaInbox<Request: ReplicaRequest>: Sendable {
             case .read(let read): read.resume(reason)
             case .report(let reply): reply(nil)
             case .stop(_, let done), .settle(let done): told.append(done)
-            case .letter, .register, .transaction, .processes, .electionEnded, .workEnded: break
+            case .retire(_, let reply): reply(reason)
+            case .errand(let errand): errand.abandon()
+            case .letter, .register, .transaction, .processes, .electionEnded: break
             }
         }
         return told
@@ -93,7 +97,7 @@ extension ReplicaInbox.Item {
     fileprivate var isBounded: Bool {
         switch self {
         case .request, .read, .letter: true
-        case .register, .transaction, .processes, .electionEnded, .report, .settle, .workEnded, .stop:
+        case .register, .transaction, .processes, .electionEnded, .report, .settle, .errand, .retire, .stop:
             false
         }
     }
@@ -110,12 +114,23 @@ struct WaitingRead: Sendable {
 enum ReplicaEnd: Sendable {
     case nodeStops
     case dropped
+    /// A copy takes its place.
+    case replaced
+
+    /// Whether its folder gets another name.
+    var movesFiles: Bool {
+        switch self {
+        case .nodeStops: false
+        case .dropped, .replaced: true
+        }
+    }
 
     /// What requests that come too late are told.
     func error(_ shard: ShardID) -> ShardError {
         switch self {
         case .nodeStops: .busy(shard, reason: "its node is stopping")
         case .dropped: .unknownShard(shard)
+        case .replaced: .busy(shard, reason: "it is being opened from a new copy of its files")
         }
     }
 }

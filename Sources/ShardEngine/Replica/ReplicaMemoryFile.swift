@@ -8,7 +8,8 @@ struct ReplicaMemoryFile {
     private static let version: UInt32 = 1
     private static let suspectFlag: UInt32 = 1
     private static let headBytes = 124
-    private static let bytesMax = 64 << 10
+    static let bytesMax = 64 << 10
+    static let name = "replica"
 
     let path: String
     private let shard: ShardID
@@ -17,7 +18,7 @@ struct ReplicaMemoryFile {
 
     init(of shard: ShardID, _ replica: ReplicaID, in folder: String, on files: any FileSystem) {
         (self.shard, self.replica, self.files) = (shard, replica, files)
-        path = folder + "/replica"
+        path = folder + "/" + Self.name
     }
 
     /// Durable when it returns; after a failure there is the old file or the new one.

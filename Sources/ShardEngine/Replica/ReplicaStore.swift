@@ -36,6 +36,8 @@ final class ReplicaStore {
     /// The segments rows can be placed in, as `state.sqlite` notes them beside the places.
     var segmentNumbers: [UInt64] { segments.segments.map(\.number) }
     var diskBytes: Int { segments.diskBytes }
+    /// All that is flushed, as files: the segments stay readable whatever becomes of their names.
+    var flushedFiles: (manifest: [UInt8], segments: [Segment]) { (segments.manifestBytes, segments.segments) }
     var bufferedFaces: Int { buffer.count }
     var needsFlush: Bool { buffer.count >= Limits.bufferFacesFlush }
     /// A whole batch still fits.

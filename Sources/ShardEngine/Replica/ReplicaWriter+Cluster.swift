@@ -9,7 +9,7 @@ extension ReplicaWriter {
     /// A letter to an earlier copy on this node is not for this one. What the disk has no room for is not taken: it is
     /// sent again.
     func receive(_ letter: ReplicaLetter) {
-        guard letter.receiver == replica, failure == nil else { return }
+        guard letter.receiver == replica, failure == nil, !isReplaced else { return }
         guard letter.records.allSatisfy({ RecordType(rawValue: $0.type) != nil }) else {
             return stop(.record(letter.records[0].lsn, reason: "a record of a type that this release does not know"))
         }
@@ -28,7 +28,7 @@ extension ReplicaWriter {
 
     /// Letters to a copy whose node is not known yet are lost like any other.
     func send(_ message: ReplicaMessage, to replica: ReplicaID) {
-        guard let process = processes[replica] else { return }
+        guard let process = processes[replica] else { return findProcesses() }
         var letter = ReplicaLetter(
             shard: shard, sender: self.replica, receiver: replica, message: message)
         if case .append(var append) = message.body, append.range.last > append.range.previous.index {
@@ -57,7 +57,7 @@ extension ReplicaWriter {
     }
 
     var report: ReplicaReport? {
-        guard !core.isStopped else { return nil }
+        guard !core.isStopped, !isReplaced else { return nil }
         let durable = LogPoint(epoch: core.log.epoch(at: core.durable) ?? Epoch(0), index: core.durable)
         return ReplicaReport(
             replica: replica, incarnation: surroundings.incarnation, isClean: core.isClean, durable: durable)
@@ -68,12 +68,17 @@ extension ReplicaWriter {
         step(.register(register))
     }
 
+    /// A register of a copy may come after the shard's that names it, so whoever misses one asks again.
     func findProcesses() {
+        guard !isFindingProcesses else { return }
+        isFindingProcesses = true
         let (registers, shard, inbox) = (surroundings.registers, shard, inbox)
-        Task {
-            // What cannot be read now is looked for again with the next register.
-            if let found = try? await registers.processes(of: shard) { _ = inbox.add(.processes(found)) }
-        }
+        Task { _ = inbox.add(.processes(try? await registers.processes(of: shard))) }
+    }
+
+    func found(_ processes: [ReplicaID: ReplicaProcess]?) {
+        isFindingProcesses = false
+        if let processes { self.processes = processes }
     }
 
     func readRegister() {
@@ -88,8 +93,15 @@ extension ReplicaWriter {
         let (registers, shard, inbox) = (surroundings.registers, shard, inbox)
         Task {
             let outcome = await registers.attempt(change, of: shard)
-            _ = inbox.add(.transaction(outcome))
+            _ = inbox.add(.transaction(change, outcome))
         }
+    }
+
+    /// In place of the primary itself another is elected: that which holds most.
+    func retire(_ replica: ReplicaID) -> ShardError? {
+        guard core.isPrimary else { return .notPrimary(shard) }
+        if replica == self.replica { elect(after: core.epoch) } else { step(.retire(replica)) }
+        return nil
     }
 
     /// Has a successor chosen, by this replica's node; others may do so at the same time.

@@ -27,6 +27,7 @@ extension ReplicaWriter {
         case .answer(let number, let answer): answered(number, answer)
         case .transact(let change): transact(change)
         case .readRegister: readRegister()
+        case .fetchCopy(let source): content.fetchCopy(from: source, self)
         case .suspectPrimary(let epoch): elect(after: epoch)
         case .stop(let reason): stopped(reason)
         }

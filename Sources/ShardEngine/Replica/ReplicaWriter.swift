@@ -24,7 +24,10 @@ final class ReplicaWriter<Content: ReplicaContent> {
     var records: ReplicaRecords<Content.Change>
     /// Where the other copies run.
     var processes: [ReplicaID: ReplicaProcess] = [:]
+    var isFindingProcesses = false
     var isElecting = false
+    /// Other files are about to take the place of this copy's: what it took now would be lost.
+    var isReplaced = false
     var waiting: [Content.Request] = []
     var reads: [RequestNumber: OpenRead] = [:]
     var outstanding: OutstandingWrite<Content.Change>?
@@ -55,12 +58,13 @@ final class ReplicaWriter<Content: ReplicaContent> {
         self.inbox = inbox
         self.surroundings = surroundings
         self.logger = logger
-        let copies = opened.memory.register.configuration.named.count
+        let configuration = opened.memory.register.configuration
+        let copies = configuration.named.count
         records = ReplicaRecords(after: applied, keptBytesMax: copies > 1 ? Limits.replicaRecordsKeptBytes : 0)
         for record in unapplied { records.append(.init(record: record, change: nil)) }
         core = ReplicaCore(
             id: replica, incarnation: surroundings.incarnation,
-            timing: .product(copies: copies, recordBytes: recordBytes), memory: opened.memory,
+            timing: .product(copies: configuration.copiesAtLeast, recordBytes: recordBytes), memory: opened.memory,
             scanned: opened.scanned, applied: applied, at: Moment(milliseconds: 0))
     }
 
@@ -107,12 +111,13 @@ final class ReplicaWriter<Content: ReplicaContent> {
         case .read(let read): begin(read)
         case .letter(let letter): receive(letter)
         case .register(let register): observe(register)
-        case .transaction(let outcome): step(.transaction(outcome))
-        case .processes(let found): processes = found
+        case .transaction(let change, let outcome): step(.transaction(change, outcome))
+        case .processes(let processes): found(processes)
         case .electionEnded: isElecting = false
         case .report(let reply): reply(report)
         case .settle(let done): settling.append(done)
-        case .workEnded: content.workEnded(self)
+        case .errand(let errand): content.receive(errand, self)
+        case .retire(let replica, let reply): reply(retire(replica))
         case .stop(let end, let done):
             self.end = end
             stopping.append(done)
@@ -154,7 +159,7 @@ final class ReplicaWriter<Content: ReplicaContent> {
     }
 
     private func close(_ end: ReplicaEnd) {
-        if case .dropped = end { awaitWork() }
+        if end.movesFiles { awaitWork() }
         content.finish(self)
         let error = end.error(shard)
         stopping += inbox.abandon(error)
@@ -195,6 +200,12 @@ struct OutstandingWrite<Change> {
 struct OpenRead {
     let deadline: ContinuousClock.Instant
     let resume: (ShardError?) -> Void
+}
+
+extension ShardConfiguration {
+    /// What a shard of this minimum has at least: a majority of them is in sync. How many are named says something else
+    /// while one of them is moved, and when one is gone.
+    fileprivate var copiesAtLeast: Int { 2 * minISR - 1 }
 }
 
 extension ReplicaTiming {

@@ -10,18 +10,18 @@ import WriteAheadLog
 /// and it is renamed before anything in it is removed. What a crash leaves under the other names is no shard.
 struct ShardFolder {
     private static let makingSuffix = ".making"
-    private static let removedSuffix = ".removed"
+    static let removedSuffix = ".removed"
 
     let files: any FileSystem
     /// Where the folders of all shards are.
-    private let parent: String
+    let parent: String
     let path: String
 
     init(of shard: ShardID, in parent: String, on files: any FileSystem) {
         (self.files, self.parent, path) = (files, parent, "\(parent)/\(shard)")
     }
 
-    private init(path: String, like other: ShardFolder) {
+    init(path: String, like other: ShardFolder) {
         (files, parent, self.path) = (other.files, other.parent, path)
     }
 
@@ -35,6 +35,19 @@ struct ShardFolder {
             throw .contradiction(
                 reason: "it is to own \(descriptor.roots.count) subtree roots; this version serves shards of one")
         }
+        try make { (making) throws(ReplicaError) in try making.fill(descriptor) }
+    }
+
+    /// Makes the files of a copy that holds nothing, of a shard that has others, where there are none.
+    func makeEmpty(_ descriptor: ShardDescriptor) throws(ReplicaError) {
+        try make { (making) throws(ReplicaError) in
+            _ = try ReplicaStore(descriptor, directory: making.segments, on: files)
+            do throws(FileError) { try files.createDirectory(making.log) } catch { throw .file(error) }
+            try ShardState(path: making.state).close()
+        }
+    }
+
+    private func make(_ fill: (ShardFolder) throws(ReplicaError) -> Void) throws(ReplicaError) {
         guard try isAbsent() else { return }
         let making = ShardFolder(path: path + Self.makingSuffix, like: self)
         try file { () throws(FileError) in
@@ -42,7 +55,7 @@ struct ShardFolder {
             if try files.exists(making.path) { try files.removeDirectoryTree(making.path) }
             try files.createDirectory(making.path)
         }
-        try making.fill(descriptor)
+        try fill(making)
         try file { () throws(FileError) in
             try files.synchronizeDirectory(making.path)
             try files.rename(making.path, to: path)
@@ -65,6 +78,11 @@ struct ShardFolder {
     /// Removes every file of the shard, whole or not; nothing that a crash leaves is taken for a shard.
     func remove() throws(FileError) {
         let removed = path + Self.removedSuffix
+        if try files.exists(fetched.path) {
+            // First, and durably: without its shard it could be taken for one that was about to take its place.
+            try files.removeDirectoryTree(fetched.path)
+            try files.synchronizeDirectory(parent)
+        }
         for leftover in [removed, path + Self.makingSuffix] where try files.exists(leftover) {
             try files.removeDirectoryTree(leftover)
         }
@@ -77,7 +95,9 @@ struct ShardFolder {
     /// Removes what makings and removals left that a crash cut short; once, before any shard is opened.
     static func sweep(_ directory: String, on files: any FileSystem) throws(FileError) {
         guard try files.exists(directory) else { return }
-        for name in try files.list(directory) where name.hasSuffix(removedSuffix) || name.hasSuffix(makingSuffix) {
+        try finishReplacements(in: directory, on: files)
+        let suffixes = [removedSuffix, makingSuffix, sourceSuffix]
+        for name in try files.list(directory) where suffixes.contains(where: name.hasSuffix) {
             try files.removeDirectoryTree("\(directory)/\(name)")
         }
     }

@@ -17,12 +17,15 @@ final class ShardReplica: Sendable {
     private let published: PublishedReplica
     private let inbox: ReplicaInbox<WaitingRequest>
     private let scanner: ReplicaScanner
+    /// Lends its files to other copies.
+    let desk: CopyDesk
 
     /// Recovers the copy in `folder`, or makes an empty one where `mode` allows it, and starts its writer. `register` is
-    /// the shard's, where it could be read.
+    /// the shard's, where it could be read; `replace` has a copy that was fetched put in this one's place.
     init(
         _ descriptor: ShardDescriptor, _ mode: OpenMode, register: RegisterState?, in folder: ShardFolder,
-        pool: ScanPool, budget: MemoryBudget, surroundings: ReplicaSurroundings
+        pool: ScanPool, budget: MemoryBudget, surroundings: ReplicaSurroundings,
+        replace: @escaping @Sendable () -> Void
     ) throws(ReplicaError) {
         self.descriptor = descriptor
         identity = Mutex(FaceIdentityKeys(descriptor))
@@ -33,6 +36,7 @@ final class ShardReplica: Sendable {
         published = PublishedReplica(
             .init(snapshot: opened.snapshot, tree: opened.tree, lsn: opened.applied), budget: budget)
         inbox = ReplicaInbox(shard: descriptor.shard)
+        desk = CopyDesk(shard: descriptor.shard, folder: folder, inbox: inbox)
         scanner = ReplicaScanner(shard: descriptor.shard, published: published, pool: pool)
         let (inbox, published) = (inbox, published)
         if let refusal = published.lockMemory() {
@@ -43,7 +47,8 @@ final class ShardReplica: Sendable {
         let thread = Thread {
             let opened = start.take()
             let content = FaceContent(
-                descriptor, files: folder.files, opened: opened, published: published, budget: budget, logger: logger)
+                descriptor, copying: FaceCopying(folder: folder, replace: replace), opened: opened,
+                published: published, budget: budget, logger: logger)
             ReplicaWriter(
                 opened.openedLog, applied: opened.applied, unapplied: opened.unapplied, content: content,
                 condition: published.condition, inbox: inbox, recordBytes: 256 + 4 * descriptor.dimension,
@@ -159,6 +164,9 @@ final class ShardReplica: Sendable {
         if let refusal { throw refusal }
     }
 
+    /// The collection's key, where a coordinator has brought it.
+    var keys: FaceIdentityKeys? { identity.withLock { $0 } }
+
     /// The collection's key, of a coordinator; false when it has another.
     func take(_ key: FaceIdentityKeys?) -> Bool {
         identity.withLock { known in
@@ -189,6 +197,16 @@ final class ShardReplica: Sendable {
         await withCheckedContinuation { continuation in
             if inbox.add(.report { continuation.resume(returning: $0) }) != nil { continuation.resume(returning: nil) }
         }
+    }
+
+    /// Has a copy leave those in sync; for itself another is chosen.
+    func retire(_ replica: ReplicaID) async throws(ShardError) {
+        let refusal = await withCheckedContinuation { (continuation: CheckedContinuation<ShardError?, Never>) in
+            if let refusal = inbox.add(.retire(replica) { continuation.resume(returning: $0) }) {
+                continuation.resume(returning: refusal)
+            }
+        }
+        if let refusal { throw refusal }
     }
 
     /// Ends the writer after what it has begun; `done` is called when its files are closed.

@@ -15,7 +15,7 @@ struct RowPlace: Equatable, Sendable {
 /// forget the newest transactions, never half of one, and the log repeats them. One writer (the replica's thread).
 final class ShardState: Sendable {
     let path: String
-    private let pool: DatabasePool
+    let pool: DatabasePool
 
     /// Opens the database, or makes one; brings it to `version` of its format (nil: the newest).
     init(path: String, version: String? = nil) throws(ReplicaError) {

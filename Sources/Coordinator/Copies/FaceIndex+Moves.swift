@@ -1,0 +1,262 @@
+import ClusterModel
+package import FaceModel
+
+/// How far a move of a copy has come. Raw values are for programs.
+package enum MoveProgress: String, Hashable, Sendable {
+    /// The new copy is being built, or follows and does not count yet.
+    case copying
+    /// The new copy counts; the old one is leaving.
+    case leaving
+    case done
+}
+
+/// Where a shard's copies are, changed by an operator.
+///
+/// A move has no state of its own: each call reads the registers, does what is next, and says how far it is. It may be
+/// cut short anywhere, and asked for again by anybody, until it is done. Each step leaves a shard that is whole.
+extension FaceIndex {
+    /// A node may have to read much before its copy is open; who asks again finds it opening.
+    private static var openingLimit: Duration { .seconds(3) }
+
+    /// The next step of moving the shard's copy from one node to another; to which one, and how far it is.
+    ///
+    /// Without `new` a move that was begun goes on, and else the node is chosen as for a new shard. From a node to itself:
+    /// a copy that does not count is made anew where its files are not there or not right.
+    package func moveCopy(
+        of shard: ShardID, from old: NodeID, to new: NodeID?, in context: CallContext
+    ) async throws(CoordinatorError) -> (progress: MoveProgress, to: NodeID) {
+        guard settings.placement == .registeredNodes else {
+            throw .impossibleMove(reason: "This server is the only node there is")
+        }
+        let (handle, place) = try await find(shard, context)
+        let copies = try await registered(shard)
+        let target = if let new { new } else { try await target(of: copies, leaving: old) }
+        let move = CopyMove(
+            handle: handle, place: place, copies: copies, old: old, new: target,
+            scope: context.scope.within(Self.openingLimit))
+        return (try await step(move), target)
+    }
+
+    private func step(_ move: CopyMove) async throws(CoordinatorError) -> MoveProgress {
+        guard let target = move.copies.copy(on: move.new) else { return try await begin(move) }
+        let counts = move.copies.register.inSync.contains(target.value.replica)
+        if move.old == move.new, counts, await isOpen(target, move) { return .done }
+        return counts && move.old != move.new ? try await leave(move) : try await goOn(move, target)
+    }
+
+    private func target(of copies: RegisteredCopies, leaving old: NodeID) async throws(CoordinatorError) -> NodeID {
+        let others = copies.replicas.filter { $0.value.node != old }
+        let placement = try await placement()
+        if others.count >= settings.replication.copies {
+            let learner = others.first { copy in
+                copies.register.learners.contains(copy.value.replica) && placement.has(copy.value.node)
+            }
+            let counting = others.first { copies.register.inSync.contains($0.value.replica) }
+            if let begun = learner ?? counting { return begun.value.node }
+        }
+        guard let free = placement.place(beside: others.map(\.value.node), leaving: old) else {
+            throw .impossibleMove(reason: "Of the nodes that answer each has a copy of the shard")
+        }
+        return free
+    }
+
+    /// Has another copy in sync become the shard's primary. It has begun when this returns.
+    package func resignPrimary(of shard: ShardID, in context: CallContext) async throws(CoordinatorError) {
+        let (_, place) = try await find(shard, context)
+        let copies = try await registered(shard)
+        guard copies.register.inSync.count > 1 else {
+            throw .impossibleMove(reason: "No other copy of the shard is in sync")
+        }
+        do throws(ShardError) {
+            try await retire(copies.register.primary, of: copies, place, context.scope)
+        } catch {
+            throw .incompleteWrite(
+                asked: 1, written: 0, missing: [MissingShard(shard: shard, node: place.node, reason: error)])
+        }
+    }
+
+    // MARK: Steps
+
+    /// Names a new copy, which does not count yet, and has its node make it.
+    private func begin(_ move: CopyMove) async throws(CoordinatorError) -> MoveProgress {
+        guard move.copies.copy(on: move.old) != nil else {
+            throw .impossibleMove(reason: "The shard has no copy on node \(move.old)")
+        }
+        guard try await readFresh(.node(move.new)) != nil else {
+            throw .impossibleMove(reason: "There is no node \(move.new)")
+        }
+        return try await name(move, instead: nil)
+    }
+
+    /// Sees to it that the new copy is open. One whose files are not there, or not right, begins again under another
+    /// name: nobody counts on it.
+    private func goOn(_ move: CopyMove, _ target: RegisteredCopy) async throws(CoordinatorError) -> MoveProgress {
+        do throws(ShardError) {
+            try await open(target.value.replica, .existing, move)
+        } catch {
+            // One that still counts waits until the others have found that it is gone.
+            guard case .damaged = error, move.copies.register.learners.contains(target.value.replica) else {
+                said(move, error)
+                return .copying
+            }
+            do throws(ShardError) { try await shards.drop(move.call(on: move.new)) } catch {
+                said(move, error)
+                return .copying
+            }
+            return try await name(move, instead: target)
+        }
+        return .copying
+    }
+
+    private func isOpen(_ target: RegisteredCopy, _ move: CopyMove) async -> Bool {
+        do throws(ShardError) { try await open(target.value.replica, .existing, move) } catch { return false }
+        return true
+    }
+
+    private func open(_ replica: ReplicaID, _ mode: OpenMode, _ move: CopyMove) async throws(ShardError) {
+        try await shards.open(move.handle.descriptor(of: move.place, replica), mode, move.call(on: move.new))
+    }
+
+    private func name(
+        _ move: CopyMove, instead gone: RegisteredCopy?
+    ) async throws(CoordinatorError) -> MoveProgress {
+        var generator = SystemRandomNumberGenerator()
+        let replica = ReplicaRegister(
+            shard: move.place.id, replica: ReplicaID(.random(using: &generator).stamped(version: 4)), node: move.new,
+            directory: Bits128(high: 0, low: 0), sealedKey: [])
+        var register = move.copies.register
+        register.learners.removeAll { $0 == gone?.value.replica }
+        register.learners = (register.learners + [replica.replica]).sorted()
+        var changes: [RegisterTransaction.Change] = [
+            // A collection that is deleted meanwhile gets no more copies.
+            .unchanged(.map(move.handle.map.collection), expecting: move.handle.mapRevision),
+            .put(.shard(register), expecting: move.copies.revision), .put(.replica(replica), expecting: .absent),
+        ]
+        if let gone { changes.append(.delete(.replica(move.place.id, gone.value.replica), expecting: gone.revision)) }
+        guard case .committed = try await commit(changes) else { return .copying }
+        log.notice(
+            "a copy of a shard is moved",
+            metadata: ["shard": "\(move.place.id)", "from": "\(move.old)", "to": "\(move.new)"])
+        do throws(ShardError) {
+            try await open(replica.replica, .joining, move)
+        } catch {
+            // The next step finds what has become of it.
+            said(move, error)
+        }
+        return .copying
+    }
+
+    /// The old copy leaves those in sync, then the register, then its node.
+    private func leave(_ move: CopyMove) async throws(CoordinatorError) -> MoveProgress {
+        if let old = move.copies.copy(on: move.old) {
+            var register = move.copies.register
+            guard register.learners.contains(old.value.replica) else {
+                do throws(ShardError) {
+                    try await retire(old.value.replica, of: move.copies, move.place, move.scope)
+                } catch {
+                    // Another may be the primary by the next step.
+                    said(move, error)
+                }
+                return .leaving
+            }
+            register.learners.removeAll { $0 == old.value.replica }
+            let outcome = try await commit([
+                .put(.shard(register), expecting: move.copies.revision),
+                .delete(.replica(move.place.id, old.value.replica), expecting: old.revision),
+            ])
+            guard case .committed = outcome else { return .leaving }
+        }
+        do throws(ShardError) {
+            try await shards.drop(move.call(on: move.old))
+        } catch {
+            // A node whose disk is lost has nothing to remove; what another may still have nobody asks for.
+            said(move, error)
+        }
+        return .done
+    }
+
+    private func retire(
+        _ replica: ReplicaID, of copies: RegisteredCopies, _ place: CollectionMap.Shard, _ scope: CallScope
+    ) async throws(ShardError) {
+        guard let primary = copies.replicas.first(where: { $0.value.replica == copies.register.primary }) else {
+            throw .notPrimary(place.id)
+        }
+        var there = place
+        there.node = primary.value.node
+        try await shards.retire(replica, scope.within(Self.openingLimit).call(there))
+    }
+
+    private func said(_ move: CopyMove, _ error: ShardError) {
+        log.info(
+            "a step of a move is to be made again",
+            metadata: [
+                "shard": "\(move.place.id)", "from": "\(move.old)", "to": "\(move.new)",
+                "reason": "\(error.sentence)",
+            ])
+    }
+
+    // MARK: Registers
+
+    /// A shard of the account's collections, made.
+    private func find(
+        _ shard: ShardID, _ context: CallContext
+    ) async throws(CoordinatorError) -> (CollectionHandle, CollectionMap.Shard) {
+        for register in try await list(.maps) {
+            guard case .map(let map) = register.value, map.made, let place = map.shards.first(where: { $0.id == shard })
+            else { continue }
+            for register in try await list(.allCollections) {
+                guard case .collection(let collection) = register.value, collection.uid == map.collection,
+                    collection.tenant == context.tenant,
+                    let map = try await readFresh(.map(map.collection)), case .map(let value) = map.value
+                else { continue }
+                return (try handle(collection, value, revision: map.revision), place)
+            }
+        }
+        throw .shardNotFound(shard)
+    }
+
+    /// As the store has them now.
+    private func registered(_ shard: ShardID) async throws(CoordinatorError) -> RegisteredCopies {
+        guard let register = try await readFresh(.shard(shard)), case .shard(let value) = register.value else {
+            throw .impossibleMove(reason: "The shard was made before there were registers of copies")
+        }
+        var copies = RegisteredCopies(register: value, revision: register.revision, replicas: [])
+        for name in value.named {
+            guard let register = try await readFresh(.replica(shard, name)), case .replica(let replica) = register.value
+            else { continue }
+            copies.replicas.append(RegisteredCopy(value: replica, revision: register.revision))
+        }
+        return copies
+    }
+}
+
+/// A copy's own register.
+private struct RegisteredCopy {
+    var value: ReplicaRegister
+    var revision: Revision
+}
+
+/// A shard's register and those of the copies that it names.
+private struct RegisteredCopies {
+    var register: ShardRegister
+    var revision: Revision
+    var replicas: [RegisteredCopy]
+
+    func copy(on node: NodeID) -> RegisteredCopy? { replicas.first { $0.value.node == node } }
+}
+
+/// What is moved where, and what the registers say.
+private struct CopyMove {
+    var handle: CollectionHandle
+    var place: CollectionMap.Shard
+    var copies: RegisteredCopies
+    var old: NodeID
+    var new: NodeID
+    var scope: CallScope
+
+    func call(on node: NodeID) -> ShardCall {
+        var there = place
+        there.node = node
+        return scope.call(there)
+    }
+}

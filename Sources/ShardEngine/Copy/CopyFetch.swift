@@ -1,0 +1,255 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import KeyHierarchy
+import Logging
+import Replication
+import StorageIO
+import WriteAheadLog
+
+/// Fetches the files of another replica into the folder beside this one's, and begins a log behind them.
+///
+/// A file counts once all of it is there, synced and of the digest that the source said, and then has its name: what is
+/// cut short goes on with the first file that is missing.
+struct CopyFetch: Sendable {
+    /// What a copy takes of the source's disk and of the network at most: a quarter of what a fast disk gives, so that
+    /// searches and writes of the source keep the rest; 1 M faces of 512 dimensions take some 10 s.
+    private static let bytesPerSecond = 256 << 20
+    private static let listingsMax = 300
+    private static let patience = Duration.seconds(10)
+
+    let descriptor: ShardDescriptor
+    let folder: ShardFolder
+    let node: NodeID
+    let source: any CopySource
+    let logger: Logger
+    /// Between two questions whether the files are ready, and after a failure.
+    private let pause: Duration
+    private let disk = DispatchQueue(label: "facet-fetch")
+
+    init(
+        descriptor: ShardDescriptor, folder: ShardFolder, node: NodeID, source: any CopySource, logger: Logger,
+        pause: Duration = .seconds(1)
+    ) {
+        (self.descriptor, self.folder, self.node) = (descriptor, folder, node)
+        (self.source, self.logger, self.pause) = (source, logger, pause)
+    }
+
+    /// How far the records in the fetched files reach; nil where they could not be fetched, after a pause.
+    func run() async -> LogPoint? {
+        do throws(CopyError) {
+            let listing = try await listing()
+            let bytes = listing.files.reduce(0) { $0 + $1.bytes }
+            logger.notice(
+                "a copy of a shard is fetched",
+                metadata: ["shard": "\(descriptor.shard)", "from": "\(node)", "bytes": "\(bytes)"])
+            try await onDisk { () throws(CopyError) in try prepare(listing) }
+            var pace = Pace(bytesPerSecond: Self.bytesPerSecond)
+            for file in listing.files { try await fetch(file, of: listing.number, &pace) }
+            try await onDisk { () throws(CopyError) in try finish(listing) }
+            await source.release(listing.number, of: descriptor.shard, on: node)
+            return listing.end
+        } catch {
+            logger.warning(
+                "a copy of a shard was not fetched",
+                metadata: ["shard": "\(descriptor.shard)", "from": "\(node)", "reason": "\(error.text)"])
+            // Woken early only when nobody wants the copy any more.
+            _ = try? await Task.sleep(for: pause)
+            return nil
+        }
+    }
+
+    private func listing() async throws(CopyError) -> CopyListing {
+        for _ in 0..<Self.listingsMax {
+            let listing = await source.listing(
+                of: descriptor.shard, on: node, for: descriptor.replica, deadline: .now + Self.patience)
+            if let listing {
+                guard listing.isWhole else { throw .badListing }
+                return listing
+            }
+            do { try await Task.sleep(for: pause) } catch { throw .cancelled }
+        }
+        throw .notReady
+    }
+
+    /// Keeps of what is there only what may be of use.
+    private func prepare(_ listing: CopyListing) throws(CopyError) {
+        let target = folder.fetched
+        let files = folder.files
+        do throws(FileError) {
+            try files.createDirectory(target.segments)
+            for leftover in [target.path + "/" + ReplicaMemoryFile.name] where try files.exists(leftover) {
+                try files.remove(leftover)
+            }
+            if try files.exists(target.log) { try files.removeDirectoryTree(target.log) }
+            let wanted = Set(listing.files.map(\.name))
+            for name in try files.list(target.segments) where !wanted.contains(CopyNames.segments + name) {
+                try files.remove(target.segments + "/" + name)
+            }
+        } catch {
+            throw .file(error)
+        }
+        if let refusal = DiskSpace.refusal(at: target.path, enrolling: true, on: files) { throw .noRoom(refusal) }
+    }
+
+    private func fetch(
+        _ file: CopyListing.File, of number: UInt64, _ pace: inout Pace
+    ) async throws(CopyError) {
+        let target = folder.fetched
+        let path = target.path + "/" + file.name
+        let parent = file.name == CopyNames.state ? target.path : target.segments
+        guard try await onDisk({ () throws(CopyError) in try !isThere(file, at: path) }) else { return }
+        let handle = try await onDisk { () throws(CopyError) in try begin(path) }
+        var sums: [UInt8] = []
+        for chunk in file.chunks {
+            guard !Task.isCancelled else { throw .cancelled }
+            let wanted = CopyChunk(number: number, file: file.name, offset: chunk.offset, bytes: chunk.bytes)
+            let bytes = await source.read(
+                wanted, of: descriptor.shard, on: node, deadline: .now + Self.patience)
+            guard let bytes, bytes.count == chunk.bytes else { throw .gone(file: file.name) }
+            sums += CopyDigest.sum(bytes)
+            try await onDisk { () throws(CopyError) in try write(bytes, to: handle, at: chunk.offset) }
+            await pace.spent(bytes.count)
+        }
+        guard CopyDigest.sum(sums) == file.digest else { throw .altered(file: file.name) }
+        try await onDisk { () throws(CopyError) in try complete(handle, path, in: parent) }
+    }
+
+    /// Fetched before, whole: only a file with its own name is, but a disk may have changed it since.
+    private func isThere(_ file: CopyListing.File, at path: String) throws(CopyError) -> Bool {
+        do throws(FileError) {
+            guard try folder.files.exists(path) else { return false }
+            let handle = try folder.files.open(path, .read)
+            defer { handle.close() }
+            guard try handle.size() == file.bytes else { return false }
+            return try CopyDigest.of(file.bytes) { (count, offset) throws(FileError) in
+                try handle.read(count: count, at: offset)
+            } == file.digest
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    private func begin(_ path: String) throws(CopyError) -> any StorageIO.FileHandle {
+        do throws(FileError) {
+            let temporary = path + AtomicFile.temporarySuffix
+            for leftover in [path, temporary] where try folder.files.exists(leftover) {
+                try folder.files.remove(leftover)
+            }
+            return try folder.files.open(temporary, .createNew)
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    private func write(_ bytes: [UInt8], to handle: any StorageIO.FileHandle, at offset: Int) throws(CopyError) {
+        do throws(FileError) { try handle.write(all: bytes, at: offset) } catch { throw .file(error) }
+    }
+
+    private func complete(
+        _ handle: any StorageIO.FileHandle, _ path: String, in parent: String
+    ) throws(CopyError) {
+        do throws(FileError) {
+            try handle.synchronize()
+            handle.close()
+            try folder.files.rename(path + AtomicFile.temporarySuffix, to: path)
+            // So that what goes on after a loss of power need not fetch it again.
+            try folder.files.synchronizeDirectory(parent)
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    private func finish(_ listing: CopyListing) throws(CopyError) {
+        let target = folder.fetched
+        do throws(LogError) {
+            try Log.begin(
+                after: listing.end.index,
+                epochs: listing.runs.map { LogEpochStart(epoch: $0.epoch, first: $0.first) }, directory: target.log,
+                identity: LogIdentity(descriptor), on: folder.files)
+        } catch {
+            throw .log(error)
+        }
+        do throws(FileError) {
+            for path in [target.segments, target.path] { try folder.files.synchronizeDirectory(path) }
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    /// Runs what may wait for the disk where it holds nobody up.
+    private func onDisk<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(CopyError) -> Value
+    ) async throws(CopyError) -> Value {
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<Value, CopyError>, Never>) in
+            disk.async {
+                do throws(CopyError) {
+                    continuation.resume(returning: .success(try body()))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+        }
+        return try result.get()
+    }
+}
+
+extension CopyListing {
+    /// Whether another node's listing is one: names that stand below a shard's folder, each once, and all that a shard
+    /// has.
+    var isWhole: Bool {
+        // So that sums of them stay numbers.
+        let fileBytesMax = 1 << 40
+        let names = files.map(\.name)
+        let epochs = zip(runs, runs.dropFirst()).allSatisfy { $0.epoch < $1.epoch && $0.first < $1.first }
+        return names.allSatisfy(CopyNames.isKnown) && Set(names).count == names.count
+            && names.contains(CopyNames.state) && names.contains(CopyNames.manifest)
+            && files.allSatisfy { (0...fileBytesMax).contains($0.bytes) && $0.digest.count == KeyedHash.byteCount }
+            && epochs && runs.allSatisfy { $0.first <= end.index }
+    }
+}
+
+/// Keeps what is fetched below so many bytes a second.
+private struct Pace {
+    let bytesPerSecond: Int
+    private var bytes = 0
+    private let began = ContinuousClock.now
+
+    init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
+
+    mutating func spent(_ count: Int) async {
+        bytes += count
+        let due = began + .seconds(Double(bytes) / Double(bytesPerSecond))
+        // A cancelled task is noticed before the next chunk.
+        if due > .now { _ = try? await Task.sleep(until: due) }
+    }
+}
+
+/// Why a copy was not fetched.
+enum CopyError: Error {
+    /// The source has not lent its files in the time that it may take.
+    case notReady
+    case badListing
+    /// The source does not lend its files any more, or was not reached.
+    case gone(file: String)
+    /// What came is not what the source said.
+    case altered(file: String)
+    case noRoom(String)
+    case file(FileError)
+    case log(LogError)
+    case cancelled
+
+    var text: String {
+        switch self {
+        case .notReady: "the node does not lend its files"
+        case .badListing: "the node's list of files is not that of a shard"
+        case .gone(let file): "the node was not reached, or does not lend \(file) any more"
+        case .altered(let file): "\(file) is not what the node said it is"
+        case .noRoom(let reason): reason
+        case .file(let error): error.sentence
+        case .log(let error): "\(error)"
+        case .cancelled: "the copy is not wanted any more"
+        }
+    }
+}
