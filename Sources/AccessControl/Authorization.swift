@@ -14,6 +14,18 @@ package enum Action: String, CaseIterable, Hashable, Sendable {
     case readStatus
     /// Where copies of shards are, and which of them decides.
     case manageCopies
+    /// Stops an account; lets it go on, which only keys of `TenantID.cluster`, the operators' account, may.
+    case suspendTenant, resumeTenant
+
+    /// What must go on while an account is suspended, or while nobody can tell whether it is.
+    package var isOfOperators: Bool {
+        switch self {
+        case .readSearchRecord, .readLedger, .readStatus, .manageCopies, .suspendTenant, .resumeTenant: true
+        case .createCollection, .deleteCollection, .describeCollection, .listCollections, .tagCollection, .indexFaces,
+            .deleteFaces, .listFaces, .searchFaces, .detectFaces, .compareFaces:
+            false
+        }
+    }
 }
 
 /// Decides from roles alone; a pure table.
@@ -28,6 +40,9 @@ package enum Authorization {
     package static func decide(_ principal: Principal, _ action: Action, owner: TenantID) -> Decision {
         guard principal.tenant == owner else {
             return .deny(reason: "The access key belongs to another account than the resource.")
+        }
+        if action == .resumeTenant, principal.tenant != .cluster {
+            return .deny(reason: "An account is resumed with a key of the operators' account, \(TenantID.cluster).")
         }
         if principal.roles.contains(where: { $0.allows(action) }) { return .allow }
         let allowing = Role.allCases.filter { $0.allows(action) }.map(\.rawValue).joined(separator: ", ")
@@ -47,6 +62,7 @@ extension Role {
         switch (self, action) {
         case (.admin, _): true
         case (_, .describeCollection), (_, .listCollections), (_, .listFaces), (_, .readLedger), (_, .readStatus): true
+        case (_, .suspendTenant), (_, .resumeTenant): false
         case (.enroller, .createCollection), (.enroller, .deleteCollection), (.enroller, .tagCollection),
             (.enroller, .indexFaces), (.enroller, .deleteFaces), (.enroller, .detectFaces):
             true

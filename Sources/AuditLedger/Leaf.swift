@@ -9,6 +9,10 @@ package struct Leaf: Hashable, Sendable {
     package enum Kind: UInt8, Hashable, Sendable, CaseIterable {
         case intent = 1
         case result = 2
+        // Orders: `search` is the order's id, which for a revocation follows from the key.
+        case suspend = 3
+        case resume = 4
+        case revoke = 5
     }
 
     package static let byteCount = 72

@@ -11,6 +11,10 @@ package struct LedgerMachine: Sendable {
     /// Payloads of leaves from `flushedSize` on; those before stand in tiles.
     private var tail: [LeafPayload]
     package private(set) var flushedSize: UInt64
+    /// What the leaves that stand in tiles say.
+    private var flushedStanding = Standing()
+    /// What all committed leaves say.
+    package private(set) var standing = Standing()
 
     /// An empty ledger. `recordKey` is 32 bytes.
     package init(recordKey: [UInt8], signer: CheckpointSigner) {
@@ -31,8 +35,11 @@ package struct LedgerMachine: Sendable {
     /// Takes the leaves of the next full tile back, in order.
     package mutating func recover(bundle leaves: [[UInt8]]) {
         precondition(leaves.count == Int(LedgerTile.width) && tail.isEmpty, "tiles come first, and are full")
-        for leaf in leaves { tree.append(.leaf(leaf)) }
-        flushedSize = tree.size
+        for leaf in leaves {
+            standing.take(bytes: leaf, at: tree.size)
+            tree.append(.leaf(leaf))
+        }
+        (flushedSize, flushedStanding) = (tree.size, standing)
     }
 
     /// What a leaf record of the log is to this ledger.
@@ -54,6 +61,11 @@ package struct LedgerMachine: Sendable {
         guard payload.index == tree.size else {
             return .contradicts(reason: "leaf \(payload.index) follows on \(tree.size) leaves")
         }
+        if let suspension = standing.suspension(forbidding: payload.leaf) {
+            return .contradicts(
+                reason: "leaf \(payload.index) is of an account that leaf \(suspension.leaf) suspends")
+        }
+        standing.take(payload.leaf, at: payload.index)
         tree.append(hash)
         tail.append(payload)
         return .taken
@@ -64,6 +76,7 @@ package struct LedgerMachine: Sendable {
     package mutating func forgetUnflushed() {
         tail = []
         tree.truncate(to: flushedSize)
+        standing = flushedStanding
     }
 
     /// Why a signed checkpoint contradicts this ledger, nil when it does not.
@@ -111,6 +124,7 @@ package struct LedgerMachine: Sendable {
 
     package mutating func flushed() {
         precondition(committedSize >= flushedSize + LedgerTile.width, "only what was handed out is flushed")
+        for payload in tail.prefix(Int(LedgerTile.width)) { flushedStanding.take(payload.leaf, at: payload.index) }
         tail.removeFirst(Int(LedgerTile.width))
         flushedSize += LedgerTile.width
     }

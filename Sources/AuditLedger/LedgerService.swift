@@ -100,17 +100,22 @@ package struct SearchResult: Hashable, Sendable {
 package enum LedgerEntry: Hashable, Sendable {
     case intent(SearchIntent)
     case result(SearchResult)
+    /// A suspension, its end, or a revoked key.
+    case order(StandingOrder)
 
+    /// An order's own id.
     package var search: SearchID {
         switch self {
         case .intent(let intent): intent.search
         case .result(let result): result.search
+        case .order(let order): order.id
         }
     }
     package var tenant: TenantID {
         switch self {
         case .intent(let intent): intent.tenant
         case .result(let result): result.tenant
+        case .order(let order): order.tenant
         }
     }
 }
@@ -119,10 +124,15 @@ package enum LedgerEntry: Hashable, Sendable {
 package struct SearchRecord: Sendable {
     package var intent: SearchIntent?
     package var result: SearchResult?
+    /// Where the id is an order's.
+    package var order: StandingOrder?
     package var leaves: [LeafProof]
-    package init(intent: SearchIntent?, result: SearchResult?, leaves: [LeafProof]) {
+    package init(
+        intent: SearchIntent?, result: SearchResult?, order: StandingOrder? = nil, leaves: [LeafProof]
+    ) {
         self.intent = intent
         self.result = result
+        self.order = order
         self.leaves = leaves
     }
 }
@@ -171,6 +181,10 @@ package enum LedgerError: Error, Hashable, Sendable {
     case stopped(reason: String)
     /// The node that keeps the ledger does not answer; the entry may or may not stand in it.
     case unreachable(reason: String)
+    /// The account is suspended; nothing of it is answered.
+    case suspended(since: Timestamp)
+    /// The access key is revoked; nothing it signs is answered.
+    case keyRevoked
 }
 
 /// What every request to the ledger carries beside its entry.
@@ -193,4 +207,6 @@ package protocol LedgerService: Sendable {
     ) async throws(LedgerError) -> SearchRecord?
     /// Throws only when the node that keeps the ledger does not answer.
     func status(_ call: LedgerCall) async throws(LedgerError) -> LedgerStatus
+    /// Who may not use the service: holds all that was acknowledged before the call.
+    func standing(_ call: LedgerCall) async throws(LedgerError) -> Standing
 }

@@ -19,6 +19,8 @@ package struct LedgerVerifier: Sendable {
     private var tree = MerkleTree()
     private var pending: [(checkpoint: Checkpoint, source: String)] = []
     private var suspicions: [Suspicion] = []
+    /// What the leaves so far say: behind a suspension stands no search of its account.
+    private var standing = Standing()
     /// Leaves before this one are as a signed checkpoint says.
     package private(set) var provenSize: UInt64 = 0
     package private(set) var checkpointsChecked = 0
@@ -145,6 +147,10 @@ package struct LedgerVerifier: Sendable {
             suspicions.append(Suspicion(index: index, search: leaf?.search, reason: reason, tile: nil))
         }
         guard let leaf else { return suspect("is not a leaf of a known form") }
+        if let suspension = standing.suspension(forbidding: leaf) {
+            suspect("is of an account that leaf \(suspension.leaf) suspends")
+        }
+        standing.take(leaf, at: index)
         guard item.whole else { return suspect("its private record is altered") }
         if SealedRecord.isDestroyed(item.sealed) {
             privatesDestroyed += 1

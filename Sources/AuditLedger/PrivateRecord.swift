@@ -1,7 +1,7 @@
 import Crypto
 import FaceModel
 
-/// The canonical bytes of a search intent or result: what the leaf commits to.
+/// The canonical bytes of a search intent or result, or of an order: what the leaf commits to.
 ///
 /// ```
 /// 0 u8 version 1   1 u8 kind (as in the leaf)   then fields, tags never falling: u16 tag, u32 length, value
@@ -15,12 +15,14 @@ package enum PrivateRecord {
         case probeDigest, collection, modelVersion, modelDigest, similarityAsked, cosineAsked, maxCandidates
         case failureCode = 32, cosineApplied, similarityApplied, mode, facesScored, shardsAsked, shardsAnswered
         case expectedStrangers, candidatesDigest, candidates
+        case revokedKey = 64, reason
     }
 
     package static func encode(_ entry: LedgerEntry) -> [UInt8] {
         switch entry {
         case .intent(let intent): encode(intent)
         case .result(let result): encode(result)
+        case .order(let order): encode(order)
         }
     }
 
@@ -32,6 +34,7 @@ package enum PrivateRecord {
         switch kind {
         case .intent: return intent(fields).map(LedgerEntry.intent)
         case .result: return result(fields).map(LedgerEntry.result)
+        case .suspend, .resume, .revoke: return order(kind, fields).map(LedgerEntry.order)
         }
     }
 
@@ -80,6 +83,18 @@ package enum PrivateRecord {
         return writer.bytes
     }
 
+    private static func encode(_ order: StandingOrder) -> [UInt8] {
+        var writer = FieldWriter(kind: order.kind)
+        writer.put(.search, order.id.bits.bytes)
+        writer.put(.time, order.time.milliseconds)
+        writer.put(.tenant, order.tenant.text)
+        writer.put(.accessKey, order.accessKey?.text)
+        writer.put(.person, order.person)
+        if case .revoke(let key) = order.act { writer.put(.revokedKey, key.text) }
+        writer.put(.reason, order.reason)
+        return writer.bytes
+    }
+
     private static func encode(_ candidates: [SearchResult.Candidate]) -> [UInt8] {
         var writer = LedgerWriter()
         for candidate in candidates {
@@ -123,6 +138,27 @@ package enum PrivateRecord {
             mode: mode, facesScored: Int(faces), shardsAsked: Int(asked), shardsAnswered: Int(answered),
             expectedStrangers: fields.integer(.expectedStrangers, UInt64.self).map(Double.init(bitPattern:)),
             candidates: candidates)
+    }
+
+    /// A revocation names the key that its id follows from.
+    private static func order(_ kind: Leaf.Kind, _ fields: Fields) -> StandingOrder? {
+        guard let id = fields.search, let time = fields.time, let tenant = fields.tenant,
+            let reason = fields.text(.reason)
+        else { return nil }
+        let accessKey = fields.text(.accessKey).flatMap { AccessKeyID($0) }
+        guard (accessKey == nil) == (fields[.accessKey] == nil) else { return nil }
+        let act: StandingOrder.Act
+        switch kind {
+        case .suspend: act = .suspend
+        case .resume: act = .resume
+        case .revoke:
+            guard let key = fields.text(.revokedKey).flatMap({ AccessKeyID($0) }) else { return nil }
+            act = .revoke(key)
+        case .intent, .result: preconditionFailure("an entry of a search is no order")
+        }
+        let order = StandingOrder(
+            act, of: tenant, id: id, time: time, accessKey: accessKey, person: fields.text(.person), reason: reason)
+        return order.id == id ? order : nil
     }
 
     private static func decodeCandidates(_ bytes: [UInt8]) -> [SearchResult.Candidate]? {

@@ -91,6 +91,7 @@ extension LedgerEntry {
         switch self {
         case .intent: .intent
         case .result: .result
+        case .order(let order): order.kind
         }
     }
 
@@ -98,6 +99,7 @@ extension LedgerEntry {
         switch self {
         case .intent(let intent): intent.time
         case .result(let result): result.time
+        case .order(let order): order.time
         }
     }
 }

@@ -12,6 +12,8 @@ enum TransportLimits {
     static let landmarksMax = 255
     static let ledgerLeavesMax = 1_024
     static let inclusionPathMax = 64
+    static let suspendedMax = 65_536
+    static let revokedMax = 1 << 20
     /// Of a ledger's private record, and of a record's payload in a letter.
     static let recordBytesMax = Limits.recordPayloadBytesMax
     // Of letters between replicas.

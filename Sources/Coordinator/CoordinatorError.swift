@@ -28,6 +28,8 @@ package enum CoordinatorError: Error, Hashable, Sendable {
     /// A sealed key or register cannot be opened with this server's key file.
     case keyUnusable(what: String)
     case ledger(LedgerError)
+    /// The ledger did not say who is suspended, so nobody is answered.
+    case standingUnknown(LedgerError)
     /// Shards without which there is no answer gave none. A search that may be partial fails so too when no shard
     /// answered, or when those that did hold no candidate: silence of the others is not "no match".
     case incomplete(asked: Int, answered: Int, missing: [MissingShard])
@@ -110,6 +112,8 @@ extension LedgerError {
         case .damaged(let reason): "it is damaged: \(reason)"
         case .stopped(let reason): "it has stopped: \(reason)"
         case .unreachable(let reason): "its node cannot be reached: \(reason)"
+        case .suspended: "the account is suspended"
+        case .keyRevoked: "the access key is revoked"
         }
     }
 }

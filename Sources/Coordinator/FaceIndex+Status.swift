@@ -7,6 +7,7 @@ extension FaceIndex {
     package func status() async -> ServiceStatus {
         let scope = ownScope(.milliseconds(Limits.statusDeadlineMilliseconds))
         async let ledger = ledgerStatus(scope)
+        async let standing = standingStatus(scope)
         var status = ServiceStatus(
             nodes: [], collections: [],
             ledger: LedgerStatus(treeSize: 0, rootHash: [], verifierKey: "", refusing: nil), controlPlane: nil,
@@ -21,6 +22,7 @@ extension FaceIndex {
             status.controlPlane = "\(error)"
         }
         status.ledger = await ledger
+        status.standing = await standing
         return status
     }
 

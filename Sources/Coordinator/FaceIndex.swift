@@ -21,6 +21,7 @@ package final class FaceIndex: Sendable {
     let starts = NodeStarts()
     let log = Logger(label: "facet.coordinator")
     let measures = CoordinatorMetrics()
+    let standings: StandingKeeper
 
     package init(
         controlPlane: any ControlPlane, shards: any ShardService, ledger: any LedgerService,
@@ -34,6 +35,7 @@ package final class FaceIndex: Sendable {
         self.masterKey = masterKey
         self.settings = settings
         self.now = now
+        standings = StandingKeeper(ledger, log: log)
     }
 
     package var model: FaceModelDescription { extractor.model }

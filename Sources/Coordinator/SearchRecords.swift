@@ -125,7 +125,7 @@ extension CoordinatorError {
         case .otherModel: "other-model"
         case .noSimilarity: "no-similarity"
         case .keyUnusable: "key-unusable"
-        case .ledger: "ledger"
+        case .ledger, .standingUnknown: "ledger"
         case .incomplete, .incompleteWrite: "shards-missing"
         case .noNodes, .tooFewNodes: "no-nodes"
         case .controlPlane: "control-plane"

@@ -94,12 +94,22 @@ package struct ServiceStatus: Sendable {
             }
         }
     }
+    /// Who is suspended, as this coordinator knows it.
+    package struct StandingStatus: Hashable, Sendable {
+        /// Since the ledger was asked; missing where it never answered.
+        package var age: Duration?
+        /// Missing while it is young enough to answer by; else why it is not.
+        package var unknown: String?
+        package var suspended: [TenantID: Timestamp] = [:]
+        package var revokedKeys = 0
+    }
     package var nodes: [NodeStatus]
     package var collections: [CollectionStatus]
     package var ledger: LedgerStatus
     package var ledgerShard: ShardID?
     /// Missing where the control plane has no registers of them.
     package var ledgerCopies: CopiesStatus?
+    package var standing = StandingStatus()
     /// Missing while the control plane answers; else why it does not.
     package var controlPlane: String?
     /// Missing while the control plane is followed closely; else how far behind this process may be.
@@ -112,6 +122,9 @@ package struct ServiceStatus: Sendable {
         if let controlPlane { problems.append("control plane: \(controlPlane)") }
         if let controlPlaneStaleness { problems.append("control plane: \(controlPlaneStaleness)") }
         if let refusing = ledger.refusing { problems.append("ledger: \(refusing); searches are refused") }
+        if let unknown = standing.unknown {
+            problems.append("ledger: it does not say who is suspended: \(unknown); every request is refused")
+        }
         if let copies = ledgerCopies, copies.isDegraded {
             problems.append("ledger: \(copies.inSync) of \(copies.copies.count) copies are in sync; nothing is lost")
         }
@@ -145,6 +158,7 @@ package struct ServiceStatus: Sendable {
             controlPlane == nil ? nil : "the control plane does not answer",
             controlPlaneStaleness == nil ? nil : "the control plane is not followed closely",
             ledger.refusing == nil ? nil : "the ledger takes no entries; searches are refused",
+            standing.unknown == nil ? nil : "the ledger does not say who is suspended; every request is refused",
             silent == 0 ? nil : "\(silent) of \(nodes.count) nodes do not answer",
             unavailable == 0 ? nil : "\(unavailable) of \(collections.count) collections are not whole",
             degraded == 0 ? nil : "\(degraded) of \(collections.count) collections have copies that are not in sync",
@@ -153,7 +167,7 @@ package struct ServiceStatus: Sendable {
     }
 
     /// Searches can be answered, by the shards that are there.
-    package var ready: Bool { controlPlane == nil && ledger.refusing == nil }
+    package var ready: Bool { controlPlane == nil && ledger.refusing == nil && standing.unknown == nil }
 
     /// Searches can be answered by every shard of every collection. One that only refuses writes does not count.
     package var complete: Bool { ready && collections.allSatisfy { $0.unavailable == nil } }

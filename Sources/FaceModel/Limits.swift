@@ -68,6 +68,15 @@ package enum Limits {
     /// What a search keeps of its time for the ledger entry of its result.
     package static let resultEntryMilliseconds = 500
     package static let statusDeadlineMilliseconds = 1_000
+    // Suspensions and revoked keys.
+    /// How long what the ledger said of them is answered by, counted from asking; and how often it is asked.
+    package static let standingMilliseconds = 1_000
+    package static let standingAskMilliseconds = 300
+    /// What a request waits for it, of its own time: longer than another copy takes to decide for the ledger.
+    package static let standingWaitMilliseconds = 5_000
+    /// How often revocations that stand in the registers alone are put into the ledger.
+    package static let revocationSweepMilliseconds = 500
+    package static let orderReasonBytesMax = 256
     /// Shards that a status, a start or a sweep asks at a time.
     package static let backgroundAsksMax = 64
 }

@@ -1,7 +1,9 @@
+import AccessControl
 import AuditLedger
 import ClusterModel
 import Coordinator
 import FaceModel
+import Foundation
 
 /// The one translation of Facet's errors to AWS's. Exhaustive: a new case does not compile until it has its place here.
 extension APIError {
@@ -46,6 +48,10 @@ extension APIError {
         case .invalidPageToken: self.init(.invalidPaginationToken, "Invalid Pagination Token")
         case .keyUnusable(let what): self.init(.internal, "Internal server error: \(what).")
         case .ledger(let error): self.init(error)
+        case .standingUnknown(let error):
+            self.init(
+                .internal,
+                "No request is answered until the ledger says who is suspended, and it does not: \(error.sentence)")
         case .incomplete(let asked, let answered, let missing):
             self.init(missing, "\(answered) of \(asked) shards answered, which is no answer")
         case .incompleteWrite(let asked, let written, let missing):
@@ -95,6 +101,13 @@ extension APIError {
             self.init(.internal, "No search is answered: the ledger has stopped: \(reason)")
         case .unreachable(let reason):
             self.init(.internal, "No search is answered without a ledger entry, and the ledger is away: \(reason)")
+        case .suspended(let since):
+            let time = Date(timeIntervalSince1970: Double(since.milliseconds) / 1_000).formatted(.iso8601)
+            self.init(
+                .accessDenied,
+                "This account is suspended since \(time): nothing is read, written or searched for it. Those who operate "
+                    + "this service suspended it and can resume it.")
+        case .keyRevoked: self.init(AuthError.unrecognizedClient)
         }
     }
 

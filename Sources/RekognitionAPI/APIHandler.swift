@@ -127,7 +127,22 @@ package struct APIHandler: Sendable {
             throw APIError(.accessDenied, reason)
         }
         let fields = try RequestFields(body: request.body)
-        return try await operation.run(Call(index: index, region: region, context: context, mode: mode, fields: fields))
+        let call = Call(index: index, region: region, context: context, mode: mode, fields: fields)
+        // Again behind the work: no answer leaves for an account that was suspended meanwhile.
+        try await requireStanding(for: operation, call)
+        let answer = try await operation.run(call)
+        try await requireStanding(for: operation, call)
+        return answer
+    }
+
+    private func requireStanding(for operation: Operation, _ call: Call) async throws(APIError) {
+        try await call.index { (index) throws(CoordinatorError) in
+            if operation.action.isOfOperators {
+                try index.requireKey(in: call.context)
+            } else {
+                try await index.requireStanding(in: call.context)
+            }
+        }
     }
 
     private func context(

@@ -13,6 +13,8 @@ extension Operation {
         Operation("FacetService.GetStatus", .readStatus, getStatus),
         Operation("FacetService.MoveCopy", .manageCopies, moveCopy),
         Operation("FacetService.ResignPrimary", .manageCopies, resignPrimary),
+        Operation("FacetService.SuspendTenant", .suspendTenant, suspendTenant),
+        Operation("FacetService.ResumeTenant", .resumeTenant, resumeTenant),
     ]
 
     /// For the server's model, or, with `Dimension` and `Model`, for vectors that the client computes itself.
@@ -129,30 +131,10 @@ extension Operation {
     private static func getStatus(_ call: Call) async throws(APIError) -> Answer {
         var status = await call.index.status()
         status.collections.removeAll { $0.tenant != call.context.tenant }
+        if call.context.tenant != .cluster {
+            status.standing.suspended = status.standing.suspended.filter { $0.key == call.context.tenant }
+        }
         return Answer(Shapes.status(status))
-    }
-
-    /// Does the next step, and says how far the move is. Without `To` the server chooses the node.
-    private static func moveCopy(_ call: Call) async throws(APIError) -> Answer {
-        let shard: ShardID = try call.fields.required("Shard", try call.fields.id("Shard"))
-        let old: NodeID = try call.fields.required("From", try node(call, "From"))
-        let new = try node(call, "To")
-        let (progress, target) = try await call.index { (index) throws(CoordinatorError) in
-            try await index.moveCopy(of: shard, from: old, to: new, in: call.context)
-        }
-        return Answer(["Progress": .text(progress.rawValue), "To": .text(target.text)])
-    }
-
-    private static func resignPrimary(_ call: Call) async throws(APIError) -> Answer {
-        let shard: ShardID = try call.fields.required("Shard", try call.fields.id("Shard"))
-        try await call.index { (index) throws(CoordinatorError) in
-            try await index.resignPrimary(of: shard, in: call.context)
-        }
-        return Answer([:])
-    }
-
-    private static func node(_ call: Call, _ name: String) throws(APIError) -> NodeID? {
-        try call.fields.name(name, allowed: "a node's name")
     }
 
     private static func noSuchSearch(_ search: SearchID) -> APIError {

@@ -26,6 +26,9 @@ enum Gauges {
             ("facet_disk_bytes", shards.reduce(0) { $0 + $1.diskBytes }),
             ("facet_ledger_leaves", Int(clamping: status.ledger.treeSize)),
             ("facet_ledger_refusing", status.ledger.refusing == nil ? 0 : 1),
+            ("facet_standing_age_milliseconds", status.standing.age.map { Int($0 / .milliseconds(1)) } ?? -1),
+            ("facet_suspended_accounts", status.standing.suspended.count),
+            ("facet_revoked_keys", status.standing.revokedKeys),
             ("facet_ledger_degraded", status.ledgerCopies?.isDegraded == true ? 1 : 0),
         ]
         return values.map { "# TYPE \($0) gauge\n\($0) \($1)\n" }.joined()

@@ -13,7 +13,7 @@ extension Shapes {
         ledger["Refusing"] = status.ledger.refusing.map { .text($0) }
         return [
             "Ready": .flag(status.ready), "Complete": .flag(status.complete), "Problems": .texts(status.problems),
-            "Ledger": .object(ledger),
+            "Ledger": .object(ledger), "Standing": standing(status.standing),
             "Model": [
                 "Name": .text(status.model.name), "Version": .text(status.model.version),
                 "Dimension": .number(status.model.dimension),
@@ -28,6 +28,19 @@ extension Shapes {
             "live": .flag(true), "ready": .flag(status.ready), "complete": .flag(status.complete),
             "problems": .texts(status.anonymousProblems),
         ]
+    }
+
+    private static func standing(_ standing: ServiceStatus.StandingStatus) -> JSONValue {
+        var object: Object = [
+            "Suspended": .list(
+                standing.suspended.sorted { $0.key.text < $1.key.text }.map { tenant, since in
+                    ["Tenant": .text(tenant.text), "Since": seconds(since)]
+                }),
+            "RevokedKeys": .number(standing.revokedKeys),
+        ]
+        object["AgeMilliseconds"] = standing.age.map { .number(Int($0 / .milliseconds(1))) }
+        object["Unknown"] = standing.unknown.map { .text($0) }
+        return .object(object)
     }
 
     private static func node(_ node: ServiceStatus.NodeStatus) -> JSONValue {

@@ -78,6 +78,7 @@ enum Shapes {
         var object: Object = ["Leaves": .list(record.leaves.map(proof))]
         object["Intent"] = record.intent.map(intent)
         object["Result"] = record.result.map(result)
+        object["Order"] = record.order.map(order)
         return .object(object)
     }
 
@@ -122,6 +123,23 @@ enum Shapes {
         case .answered: object["Outcome"] = "answered"
         case .failed(let code): object["Outcome"] = .text("failed: \(code)")
         }
+        return .object(object)
+    }
+
+    private static func order(_ order: StandingOrder) -> JSONValue {
+        var object: Object = [
+            "OrderId": .text(order.id.description), "Time": seconds(order.time), "Tenant": .text(order.tenant.text),
+            "Reason": .text(order.reason),
+        ]
+        switch order.act {
+        case .suspend: object["Act"] = "suspend"
+        case .resume: object["Act"] = "resume"
+        case .revoke(let key):
+            object["Act"] = "revoke"
+            object["RevokedKey"] = .text(key.text)
+        }
+        object["AccessKey"] = order.accessKey.map { .text($0.text) }
+        object["Person"] = order.person.map { .text($0) }
         return .object(object)
     }
 

@@ -46,13 +46,27 @@ struct ClientService {
         let application = application(index, keys)
         let group = ServiceGroup(
             configuration: .init(
-                services: (services + [application]).map { .init(service: $0) },
+                services: (services + Self.standing(index) + [application]).map { .init(service: $0) },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: LogOutput.quiet("facet.lifecycle")))
         do {
             try await group.run()
         } catch {
             throw Self.listenError(error, host: host, port: port)
         }
+    }
+
+    /// Keeps up with who is suspended.
+    private static func standing(_ index: FaceIndex) -> [any Service] {
+        [
+            Repeated(every: .milliseconds(Limits.standingAskMilliseconds), complaint: "the ledger cannot be asked now")
+            {
+                () async throws(CoordinatorError) in await index.refreshStanding()
+            },
+            Repeated(
+                every: .milliseconds(Limits.revocationSweepMilliseconds),
+                complaint: "revoked keys cannot be put into the ledger now"
+            ) { () async throws(CoordinatorError) in try await index.carryRevocations() },
+        ]
     }
 
     private func application(_ index: FaceIndex, _ keys: RegisterKeyDirectory) -> any Service {

@@ -30,8 +30,14 @@ struct ClusterRegisters: Sendable {
         let shard = ShardID(cluster.id)
         guard case .shard(let register)? = try? await mirror.read(.shard(shard))?.value,
             case .replica(let copy)? = try? await mirror.read(.replica(shard, register.primary))?.value
-        else { return cluster.ledger.map { .init(node: $0, copies: 1) } }
-        return .init(node: copy.node, copies: register.inSync.count + register.learners.count)
+        else { return cluster.ledger.map { .init(node: $0, others: []) } }
+        var others: [NodeID] = []
+        for name in register.inSync + register.learners where name != register.primary {
+            if case .replica(let other)? = try? await mirror.read(.replica(shard, name))?.value {
+                others.append(other.node)
+            }
+        }
+        return .init(node: copy.node, others: others)
     }
 
     func stop() async throws(ControlPlaneError) {

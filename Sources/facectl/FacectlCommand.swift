@@ -14,9 +14,8 @@ struct FacectlCommand: AsyncParsableCommand {
             (default http://127.0.0.1:8900).
             """,
         subcommands: [
-            KeysCommand.self, CollectionCommand.self, ShardCommand.self, NodeCommand.self, ImportCommand.self,
-            SearchCommand.self,
-            LedgerCommand.self, StatusCommand.self, CertsCommand.self,
+            KeysCommand.self, TenantCommand.self, CollectionCommand.self, ShardCommand.self, NodeCommand.self,
+            ImportCommand.self, SearchCommand.self, LedgerCommand.self, StatusCommand.self, CertsCommand.self,
         ])
 
     static func main() async {

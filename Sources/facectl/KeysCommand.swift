@@ -83,7 +83,11 @@ struct KeysCommand: AsyncParsableCommand {
 
     struct Revoke: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Revoke an access key: the next request it signs is refused.")
+            abstract: "Revoke an access key: the next request it signs is refused.",
+            discussion: """
+                For good. The register says so at once; a server that runs puts it into the ledger too, from where \
+                coordinators hear of it that are cut off from the registers.
+                """)
         @Argument(help: "The access key's id.") var key: String
         @OptionGroup var place: KeyPlaceOptions
         @OptionGroup var output: OutputOptions

@@ -29,6 +29,10 @@ struct StatusScreen {
         Output.line(
             "ledger      \(ledger.integer("TreeSize") ?? 0) leaves\(place), \(ledger.text("Refusing") ?? "takes entries")"
         )
+        for account in status.document("Standing").documents("Suspended") {
+            let since = Output.time(account.number("Since") ?? 0)
+            Output.line("suspended   \(account.text("Tenant") ?? "-") since \(since): nothing of it is answered")
+        }
         for problem in status.texts("Problems") { Output.line("problem     \(problem)") }
     }
 

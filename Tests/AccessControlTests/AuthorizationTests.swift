@@ -19,6 +19,7 @@ import Testing
         .manageCopies: [.admin],
         .searchFaces: [.admin, .searcher], .compareFaces: [.admin, .searcher],
         .detectFaces: [.admin, .enroller, .searcher], .readSearchRecord: [.admin, .searcher, .auditor],
+        .suspendTenant: [.admin], .resumeTenant: [],
     ]
 
     @Test(arguments: Action.allCases) func theTableIsThisOne(_ action: Action) throws {
@@ -40,6 +41,21 @@ import Testing
             #expect(Authorization.decide(try principal(Set(Role.allCases)), action, owner: other) != .allow)
             #expect(Authorization.decide(try principal([]), action) != .allow)
         }
+    }
+
+    @Test func onlyOperatorsResume() throws {
+        for (tenant, role, allowed) in [
+            (TenantID.cluster, Role.admin, true), (.cluster, .auditor, false), (.embedded, .admin, false),
+        ] {
+            var principal = try principal([role])
+            principal.tenant = tenant
+            #expect((Authorization.decide(principal, .resumeTenant) == .allow) == allowed)
+        }
+        let forOperators = Action.allCases.filter(\.isOfOperators)
+        #expect(
+            Set(forOperators) == [
+                .readSearchRecord, .readLedger, .readStatus, .manageCopies, .suspendTenant, .resumeTenant,
+            ])
     }
 
     @Test func aDenialNamesActionAndRoles() throws {

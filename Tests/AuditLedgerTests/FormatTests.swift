@@ -59,7 +59,8 @@ import Testing
         (bare.similarityAsked, bare.cosineAsked, bare.authority) = (nil, -0.25, "warrant 3 of 2026-11-01")
         let entries: [LedgerEntry] = [
             .intent(try Sample.intent(1)), .intent(bare), .result(Sample.result(2)), .result(failed),
-            .result(Sample.result(3, candidates: 4_096)),
+            .result(Sample.result(3, candidates: 4_096)), .order(try Sample.order(.suspend, 1)),
+            .order(try Sample.order(.resume, 2)), .order(try Sample.revocation(of: "AKIDREVOKED00000")),
         ]
         for entry in entries { #expect(PrivateRecord.decode(PrivateRecord.encode(entry)) == entry) }
     }

@@ -59,6 +59,21 @@ enum Sample {
             })
     }
 
+    static func order(_ act: StandingOrder.Act, _ number: UInt64, of tenant: TenantID = tenant) throws -> StandingOrder
+    {
+        StandingOrder(
+            act, of: tenant, id: SearchID(Bits128(high: 8, low: number)),
+            time: Timestamp(milliseconds: Int64(number) * 1_000),
+            accessKey: AccessKeyID("AKIDOPERATOR0000"),
+            person: "operator", reason: "misuse \(number)")
+    }
+
+    static func revocation(of key: String) throws -> StandingOrder {
+        StandingOrder(
+            .revoke(try #require(AccessKeyID(key))), of: tenant, id: SearchID(Bits128(high: 0, low: 0)),
+            time: Timestamp(milliseconds: 7), accessKey: nil, person: nil, reason: "revoked in the registers")
+    }
+
     /// Even numbers are intents, odd ones the results of the search before.
     static func entry(_ index: UInt64) throws -> LedgerEntry {
         index.isMultiple(of: 2) ? .intent(try intent(index / 2)) : .result(result(index / 2))
@@ -91,6 +106,16 @@ struct StoredLedger {
             left -= made.count
             notes.append((logged.count, machine.checkpoint()))
         }
+    }
+
+    /// One entry more, a batch of its own.
+    @discardableResult mutating func append(_ entry: LedgerEntry) -> LedgerMachine.Taking {
+        let payload = machine.leaf(of: entry, behind: 0, using: &generator)
+        let taking = machine.take(payload)
+        guard taking == .taken else { return taking }
+        logged.append(payload)
+        notes.append((logged.count, machine.checkpoint()))
+        return taking
     }
 
     /// Moves full bundles out of the log.

@@ -76,10 +76,22 @@ struct Arbitrary {
                 expectedStrangers: optional { Double($0.float()) },
                 candidates: many(0...20) { .init(face: $0.face(), score: $0.float()) }))
     }
+    mutating func order() -> StandingOrder {
+        let act: StandingOrder.Act = bool() ? .suspend : bool() ? .resume : .revoke(accessKey())
+        return StandingOrder(
+            act, of: .embedded, id: SearchID(bits()), time: Timestamp(milliseconds: Int64(int(0...1 << 40))),
+            accessKey: optional { $0.accessKey() }, person: optional { $0.text(0...20) }, reason: text(1...40))
+    }
+    mutating func standing() -> Standing {
+        var standing = Standing()
+        for index in 0..<int(0...20) { standing.take(order(), at: UInt64(index)) }
+        return standing
+    }
     mutating func searchRecord() -> SearchRecord {
         var record = SearchRecord(intent: nil, result: nil, leaves: [])
         if bool(), case .intent(let intent) = intent() { record.intent = intent }
         if bool(), case .result(let result) = result() { record.result = result }
+        record.order = optional { $0.order() }
         record.leaves = many(0...3) { arbitrary in
             LeafProof(
                 index: UInt64(arbitrary.int(0...1_000)), leaf: arbitrary.bytes(72),

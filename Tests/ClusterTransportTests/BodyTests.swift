@@ -210,7 +210,7 @@ import Testing
         var arbitrary = Arbitrary(seed: seed)
         let call = try #require(
             WireCall(request: RequestID(arbitrary.bits()), deadline: .now + .seconds(5), now: .now))
-        for entry in [arbitrary.intent(), arbitrary.result()] {
+        for entry in [arbitrary.intent(), arbitrary.result(), .order(arbitrary.order())] {
             guard case .append(entry) = try sent(WireAppendRequest(entry, call)).domain() else {
                 throw BodyError("entry", "another one was read")
             }
@@ -222,6 +222,13 @@ import Testing
         let status = LedgerStatus(
             treeSize: 5, rootHash: arbitrary.bytes(32), verifierKey: "a+b+c", refusing: arbitrary.bool() ? "full" : nil)
         #expect(try sent(WireLedgerStatusAnswer(status)).domain() == status)
+        let (standing, known) = (arbitrary.standing(), arbitrary.standing())
+        let told = try sent(WireStandingAnswer(standing, known: known.orders)).domain(known: known)
+        #expect(told == (standing.orders == known.orders ? known : standing))
+        #expect(try sent(WireStandingAnswer(standing, known: standing.orders)).domain(known: standing) == standing)
+        var broken = WireStandingAnswer(standing, known: UInt64.max)
+        broken.revoked.append(7)
+        #expect(throws: BodyError.self) { try broken.domain(known: Standing(orders: UInt64.max)) }
     }
 
     @Test func everyFailureComesBackAsItIs() throws {
@@ -236,7 +243,8 @@ import Testing
             .shard(.deadlineExceeded(shard)),
             .shard(.unreachable(shard, node: node, reason: "k", outcomeUnknown: true)),
             .ledger(.refusing(reason: "l")), .ledger(.damaged(reason: "m")), .ledger(.stopped(reason: "n")),
-            .ledger(.unreachable(reason: "o")),
+            .ledger(.unreachable(reason: "o")), .ledger(.suspended(since: Timestamp(milliseconds: -5))),
+            .ledger(.keyRevoked),
         ]
         for failure in failures {
             #expect(try sent(WireFailure(failure)).domain(shard: shard) == failure)

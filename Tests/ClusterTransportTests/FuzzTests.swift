@@ -120,6 +120,7 @@ private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
             (.append, body(WireAppendRequest(arbitrary.result(), call))),
             (.record, body(WireRecordRequest(SearchID(arbitrary.bits()), tenant: .embedded, call))),
             (.ledgerStatus, body(WireLedgerStatusRequest.with { $0.call = call })),
+            (.standing, body(WireStandingRequest.with { $0.call = call })),
         ]
         var refused = 0
         for round in 0..<Self.inputs / 10 {

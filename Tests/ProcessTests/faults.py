@@ -122,9 +122,9 @@ FAULTS = (
     ),
     Fault(
         "ledger node killed", "`kill -9` of the node that keeps the ledger", NOTHING, INTERNAL, (r"ledger",),
-        logs=(Log("coordinator-1", ("a shard gave no answer", "node=node-1")),),
+        logs=(Log("coordinator-1", ("the ledger does not say who is suspended",)),),
         metrics=(Metric("coordinator-1", "facet_ready", 0), INCOMPLETE),
-        client="no search is answered, not even in part; enrolment goes on in shards that are there",
+        client="nothing is answered, neither searches nor enrolment: nobody can tell who is suspended",
         afterwards="when the node runs again",
     ),
     Fault(

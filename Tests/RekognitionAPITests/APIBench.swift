@@ -23,7 +23,7 @@ struct APIBench {
     static let now = Timestamp(milliseconds: 1_763_000_000_000)
 
     let bench: Bench
-    let handler: APIHandler
+    var handler: APIHandler
     let key: AccessKeyID
 
     init(roles: Set<Role> = [.admin], keyless: Bool = false) async throws {
@@ -33,6 +33,15 @@ struct APIBench {
         handler = APIHandler(
             index: bench.index, keys: OneKey(principal: keyless ? nil : principal), region: "eu-test-1",
             now: { Self.now })
+    }
+
+    /// The same server, asked with a key of another account.
+    func asked(by tenant: TenantID, roles: Set<Role> = [.admin]) -> APIBench {
+        var other = self
+        let principal = Principal(tenant: tenant, accessKey: key, person: "Grace", roles: roles)
+        other.handler = APIHandler(
+            index: bench.index, keys: OneKey(principal: principal), region: "eu-test-1", now: { Self.now })
+        return other
     }
 
     struct Reply {

@@ -95,6 +95,8 @@ extension LedgerReplica {
 
     func status() async throws(LedgerError) -> LedgerStatus { try await status(Self.call) }
 
+    func standing() async throws(LedgerError) -> Standing { try await standing(Self.call) }
+
     func consistencyProof(from size: UInt64) async throws(LedgerError) -> [[UInt8]]? {
         try await consistencyProof(from: size, Self.call)
     }

@@ -70,6 +70,8 @@ extension LedgerError {
         case .damaged: "ledger_damaged"
         case .stopped: "ledger_stopped"
         case .unreachable: "ledger_unreachable"
+        case .suspended: "ledger_suspended"
+        case .keyRevoked: "ledger_key_revoked"
         }
     }
 }
@@ -129,6 +131,11 @@ extension WireFailure {
         case .damaged(let reason): ledgerDamaged = Text(reason)
         case .stopped(let reason): ledgerStopped = Text(reason)
         case .unreachable(let reason): ledgerUnreachable = Text(reason)
+        case .suspended(let since):
+            var suspended = Suspended()
+            suspended.sinceMilliseconds = since.milliseconds
+            ledgerSuspended = suspended
+        case .keyRevoked: ledgerKeyRevoked = Empty()
         }
     }
 
@@ -147,6 +154,9 @@ extension WireFailure {
         case .ledgerDamaged(let text): .ledger(.damaged(reason: try text.checked()))
         case .ledgerStopped(let text): .ledger(.stopped(reason: try text.checked()))
         case .ledgerUnreachable(let text): .ledger(.unreachable(reason: try text.checked()))
+        case .ledgerSuspended(let suspended):
+            .ledger(.suspended(since: Timestamp(milliseconds: suspended.sinceMilliseconds)))
+        case .ledgerKeyRevoked: .ledger(.keyRevoked)
         case .unknownShard: .shard(.unknownShard(shard))
         case .wrongDimension(let wrong):
             .shard(.wrongDimension(expected: Int(wrong.expected), got: Int(wrong.got)))

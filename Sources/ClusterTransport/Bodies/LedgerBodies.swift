@@ -7,6 +7,8 @@ enum LedgerRequest: Sendable {
     case append(LedgerEntry)
     case record(SearchID, tenant: TenantID)
     case status
+    /// `known`: the number of orders that the asker knows.
+    case standing(known: UInt64)
 }
 
 extension WireAppendRequest {
@@ -45,6 +47,7 @@ extension WireRecordAnswer {
         found = true
         if let intent = record.intent { self.intent = Data(PrivateRecord.encode(.intent(intent))) }
         if let result = record.result { self.result = Data(PrivateRecord.encode(.result(result))) }
+        if let order = record.order { self.order = Data(PrivateRecord.encode(.order(order))) }
         leaves = record.leaves.map(WireLeafProof.init)
     }
 
@@ -65,6 +68,12 @@ extension WireRecordAnswer {
                 throw BodyError("result", "no private record of a result")
             }
             record.result = result
+        }
+        if !order.isEmpty {
+            guard case .order(let order)? = PrivateRecord.decode(Array(order)) else {
+                throw BodyError("order", "no private record of an order")
+            }
+            record.order = order
         }
         for (index, leaf) in leaves.enumerated() { record.leaves.append(try leaf.domain("leaves[\(index)]")) }
         return record
@@ -113,5 +122,45 @@ extension WireLedgerStatusAnswer {
         return LedgerStatus(
             treeSize: treeSize, rootHash: Array(rootHash), verifierKey: try Fields.text(verifierKey, "verifier_key"),
             refusing: hasRefusing ? try Fields.text(refusing, "refusing") : nil)
+    }
+}
+
+extension WireStandingAnswer {
+    /// Short where the asker knows it all.
+    init(_ standing: Standing, known: UInt64) {
+        self.init()
+        orders = standing.orders
+        guard standing.orders != known else { return }
+        suspended = standing.suspended.sorted { $0.key.text < $1.key.text }.map { tenant, suspension in
+            .with {
+                $0.tenant = tenant.text
+                $0.sinceMilliseconds = suspension.since.milliseconds
+                $0.leaf = suspension.leaf
+            }
+        }
+        revoked = Data(standing.revoked.sorted().flatMap(\.bits.bytes))
+    }
+
+    /// `known` is what the asker said it knows.
+    func domain(known: Standing) throws(BodyError) -> Standing {
+        guard orders != known.orders else { return known }
+        guard suspended.count <= TransportLimits.suspendedMax else {
+            throw BodyError("suspended", "\(suspended.count); \(TransportLimits.suspendedMax) at most")
+        }
+        let idBytes = 16
+        guard revoked.count.isMultiple(of: idBytes), revoked.count / idBytes <= TransportLimits.revokedMax else {
+            throw BodyError("revoked", "\(revoked.count) bytes")
+        }
+        var accounts: [TenantID: Standing.Suspension] = [:]
+        for account in suspended {
+            guard let tenant = TenantID(account.tenant) else { throw BodyError("tenant", "no account of 12 digits") }
+            accounts[tenant] = Standing.Suspension(
+                leaf: account.leaf, since: Timestamp(milliseconds: account.sinceMilliseconds))
+        }
+        let bytes = Array(revoked)
+        let keys = stride(from: 0, to: bytes.count, by: idBytes).map {
+            SearchID(Bits128(bigEndian: bytes[$0..<$0 + idBytes]))
+        }
+        return Standing(orders: orders, suspended: accounts, revoked: Set(keys))
     }
 }

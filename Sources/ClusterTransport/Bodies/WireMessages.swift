@@ -21,6 +21,7 @@ extension WireNodeStatisticsRequest: WireRequest {}
 extension WireAppendRequest: WireRequest {}
 extension WireRecordRequest: WireRequest {}
 extension WireLedgerStatusRequest: WireRequest {}
+extension WireStandingRequest: WireRequest {}
 extension WirePostRequest: WireRequest {}
 extension WireReportRequest: WireRequest {}
 extension WireCopyRequest: WireRequest {}
@@ -42,6 +43,7 @@ extension WireNodeStatisticsAnswer: WireAnswer {}
 extension WireAppendAnswer: WireAnswer {}
 extension WireRecordAnswer: WireAnswer {}
 extension WireLedgerStatusAnswer: WireAnswer {}
+extension WireStandingAnswer: WireAnswer {}
 extension WirePostAnswer: WireAnswer {}
 extension WireReportAnswer: WireAnswer {}
 extension WireCopyAnswer: WireAnswer {}

@@ -11,7 +11,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case open = 1
     case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics, buckets, sample, retire
     case append = 32
-    case record, ledgerStatus
+    case record, ledgerStatus, standing
     case post = 64
     case report, copy, chunk
 
@@ -33,6 +33,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .append: "append"
         case .record: "record"
         case .ledgerStatus: "ledger_status"
+        case .standing: "standing"
         case .post: "post"
         case .report: "report"
         case .copy: "copy"
@@ -57,7 +58,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         switch self {
         case .post, .report, .copy, .chunk: true
         case .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics, .nodeStatistics, .buckets,
-            .sample, .retire, .append, .record, .ledgerStatus:
+            .sample, .retire, .append, .record, .ledgerStatus, .standing:
             false
         }
     }

@@ -218,6 +218,22 @@ nonisolated struct WireFailure: Sendable {
     set {reason = .ledgerUnreachable(newValue)}
   }
 
+  var ledgerSuspended: WireFailure.Suspended {
+    get {
+      if case .ledgerSuspended(let v)? = reason {return v}
+      return WireFailure.Suspended()
+    }
+    set {reason = .ledgerSuspended(newValue)}
+  }
+
+  var ledgerKeyRevoked: WireFailure.Empty {
+    get {
+      if case .ledgerKeyRevoked(let v)? = reason {return v}
+      return WireFailure.Empty()
+    }
+    set {reason = .ledgerKeyRevoked(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Reason: Equatable, Sendable {
@@ -249,6 +265,8 @@ nonisolated struct WireFailure: Sendable {
     case ledgerDamaged(WireFailure.Text)
     case ledgerStopped(WireFailure.Text)
     case ledgerUnreachable(WireFailure.Text)
+    case ledgerSuspended(WireFailure.Suspended)
+    case ledgerKeyRevoked(WireFailure.Empty)
 
   }
 
@@ -314,6 +332,18 @@ nonisolated struct WireFailure: Sendable {
     init() {}
   }
 
+  nonisolated struct Suspended: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var sinceMilliseconds: Int64 = 0
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
+
   nonisolated struct Unreachable: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -339,7 +369,7 @@ fileprivate nonisolated let _protobuf_package = "facet.cluster.v1"
 
 nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Failure"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}bad_request\0\u{1}forbidden\0\u{1}unsupported\0\u{1}overloaded\0\u{1}stopping\0\u{1}unanswerable\0\u{4}\u{a}unknown_shard\0\u{3}wrong_dimension\0\u{3}wrong_owner\0\u{3}writes_refused\0\u{1}busy\0\u{1}damaged\0\u{1}stopped\0\u{3}deadline_exceeded\0\u{1}unreachable\0\u{3}not_primary\0\u{3}not_serving\0\u{1}interrupted\0\u{2}\u{5}node\0\u{4}\u{10}ledger_refusing\0\u{3}ledger_damaged\0\u{3}ledger_stopped\0\u{3}ledger_unreachable\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}bad_request\0\u{1}forbidden\0\u{1}unsupported\0\u{1}overloaded\0\u{1}stopping\0\u{1}unanswerable\0\u{4}\u{a}unknown_shard\0\u{3}wrong_dimension\0\u{3}wrong_owner\0\u{3}writes_refused\0\u{1}busy\0\u{1}damaged\0\u{1}stopped\0\u{3}deadline_exceeded\0\u{1}unreachable\0\u{3}not_primary\0\u{3}not_serving\0\u{1}interrupted\0\u{2}\u{5}node\0\u{4}\u{10}ledger_refusing\0\u{3}ledger_damaged\0\u{3}ledger_stopped\0\u{3}ledger_unreachable\0\u{3}ledger_suspended\0\u{3}ledger_key_revoked\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -646,6 +676,32 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.reason = .ledgerUnreachable(v)
         }
       }()
+      case 52: try {
+        var v: WireFailure.Suspended?
+        var hadOneofValue = false
+        if let current = self.reason {
+          hadOneofValue = true
+          if case .ledgerSuspended(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.reason = .ledgerSuspended(v)
+        }
+      }()
+      case 53: try {
+        var v: WireFailure.Empty?
+        var hadOneofValue = false
+        if let current = self.reason {
+          hadOneofValue = true
+          if case .ledgerKeyRevoked(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.reason = .ledgerKeyRevoked(v)
+        }
+      }()
       default: break
       }
     }
@@ -748,6 +804,14 @@ nonisolated extension WireFailure: SwiftProtobuf.Message, SwiftProtobuf._Message
     case .ledgerUnreachable?: try {
       guard case .ledgerUnreachable(let v)? = self.reason else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
+    }()
+    case .ledgerSuspended?: try {
+      guard case .ledgerSuspended(let v)? = self.reason else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
+    }()
+    case .ledgerKeyRevoked?: try {
+      guard case .ledgerKeyRevoked(let v)? = self.reason else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 53)
     }()
     case nil: break
     }
@@ -905,6 +969,36 @@ nonisolated extension WireFailure.WrongOwner: SwiftProtobuf.Message, SwiftProtob
 
   static func ==(lhs: WireFailure.WrongOwner, rhs: WireFailure.WrongOwner) -> Bool {
     if lhs.owned != rhs.owned {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireFailure.Suspended: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireFailure.protoMessageName + ".Suspended"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}since_milliseconds\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularSInt64Field(value: &self.sinceMilliseconds) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.sinceMilliseconds != 0 {
+      try visitor.visitSingularSInt64Field(value: self.sinceMilliseconds, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireFailure.Suspended, rhs: WireFailure.Suspended) -> Bool {
+    if lhs.sinceMilliseconds != rhs.sinceMilliseconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -105,6 +105,8 @@ nonisolated struct WireRecordAnswer: Sendable {
 
   var leaves: [WireLeafProof] = []
 
+  var order: Data = Data()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -129,6 +131,64 @@ nonisolated struct WireLeafProof: Sendable {
   var rootHash: Data = Data()
 
   var checkpoint: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireStandingRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var call: WireCall {
+    get {_call ?? WireCall()}
+    set {_call = newValue}
+  }
+  /// Returns true if `call` has been explicitly set.
+  var hasCall: Bool {self._call != nil}
+  /// Clears the value of `call`. Subsequent reads from it will return its default value.
+  mutating func clearCall() {self._call = nil}
+
+  /// the number of orders that the asker knows
+  var known: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _call: WireCall? = nil
+}
+
+nonisolated struct WireStandingAnswer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// `known`: nothing is new, and the rest is empty
+  var orders: UInt64 = 0
+
+  var suspended: [WireSuspendedAccount] = []
+
+  /// 16 bytes of each revoked key, docs/formats/ledger.md
+  var revoked: Data = Data()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireSuspendedAccount: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var tenant: String = String()
+
+  var sinceMilliseconds: Int64 = 0
+
+  var leaf: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -303,7 +363,7 @@ nonisolated extension WireRecordRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireRecordAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".RecordAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}found\0\u{1}intent\0\u{1}result\0\u{1}leaves\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}found\0\u{1}intent\0\u{1}result\0\u{1}leaves\0\u{1}order\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -315,6 +375,7 @@ nonisolated extension WireRecordAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 2: try { try decoder.decodeSingularBytesField(value: &self.intent) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.result) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.leaves) }()
+      case 5: try { try decoder.decodeSingularBytesField(value: &self.order) }()
       default: break
       }
     }
@@ -333,6 +394,9 @@ nonisolated extension WireRecordAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.leaves.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.leaves, fieldNumber: 4)
     }
+    if !self.order.isEmpty {
+      try visitor.visitSingularBytesField(value: self.order, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -341,6 +405,7 @@ nonisolated extension WireRecordAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.intent != rhs.intent {return false}
     if lhs.result != rhs.result {return false}
     if lhs.leaves != rhs.leaves {return false}
+    if lhs.order != rhs.order {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -396,6 +461,125 @@ nonisolated extension WireLeafProof: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.treeSize != rhs.treeSize {return false}
     if lhs.rootHash != rhs.rootHash {return false}
     if lhs.checkpoint != rhs.checkpoint {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireStandingRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".StandingRequest"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}known\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._call) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.known) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._call {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.known != 0 {
+      try visitor.visitSingularUInt64Field(value: self.known, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireStandingRequest, rhs: WireStandingRequest) -> Bool {
+    if lhs._call != rhs._call {return false}
+    if lhs.known != rhs.known {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireStandingAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".StandingAnswer"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}orders\0\u{1}suspended\0\u{1}revoked\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.orders) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.suspended) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.revoked) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.orders != 0 {
+      try visitor.visitSingularUInt64Field(value: self.orders, fieldNumber: 1)
+    }
+    if !self.suspended.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.suspended, fieldNumber: 2)
+    }
+    if !self.revoked.isEmpty {
+      try visitor.visitSingularBytesField(value: self.revoked, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireStandingAnswer, rhs: WireStandingAnswer) -> Bool {
+    if lhs.orders != rhs.orders {return false}
+    if lhs.suspended != rhs.suspended {return false}
+    if lhs.revoked != rhs.revoked {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSuspendedAccount: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SuspendedAccount"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tenant\0\u{3}since_milliseconds\0\u{1}leaf\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.tenant) }()
+      case 2: try { try decoder.decodeSingularSInt64Field(value: &self.sinceMilliseconds) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.leaf) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.tenant.isEmpty {
+      try visitor.visitSingularStringField(value: self.tenant, fieldNumber: 1)
+    }
+    if self.sinceMilliseconds != 0 {
+      try visitor.visitSingularSInt64Field(value: self.sinceMilliseconds, fieldNumber: 2)
+    }
+    if self.leaf != 0 {
+      try visitor.visitSingularUInt64Field(value: self.leaf, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSuspendedAccount, rhs: WireSuspendedAccount) -> Bool {
+    if lhs.tenant != rhs.tenant {return false}
+    if lhs.sinceMilliseconds != rhs.sinceMilliseconds {return false}
+    if lhs.leaf != rhs.leaf {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -40,7 +40,7 @@ struct RequestRunner: Sendable {
         _ method: Method, _ frame: Frame, _ request: inout RequestID?
     ) async throws(Failure) -> ByteBuffer? {
         switch method {
-        case .append, .record, .ledgerStatus: try await runLedger(method, frame, &request)
+        case .append, .record, .ledgerStatus, .standing: try await runLedger(method, frame, &request)
         case .nodeStatistics: try await runNodeStatistics(frame, &request)
         case .post, .report, .copy, .chunk: try await runReplicas(method, frame, &request)
         case .open, .drop, .retire, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics:
@@ -141,7 +141,7 @@ struct RequestRunner: Sendable {
             return (try message.domain(), try message.call.domain(node: node, now: now))
         case .statistics:
             return (.statistics, try WireStatisticsRequest(body: body).call.domain(node: node, now: now))
-        case .nodeStatistics, .append, .record, .ledgerStatus, .post, .report, .copy, .chunk:
+        case .nodeStatistics, .append, .record, .ledgerStatus, .standing, .post, .report, .copy, .chunk:
             preconditionFailure("\(method.label) asks no shard")
         }
     }
@@ -186,6 +186,9 @@ struct RequestRunner: Sendable {
                 return WireRecordAnswer(record).frame(.response, id: frame.id)
             case .status:
                 return WireLedgerStatusAnswer(try await ledger.status(call)).frame(.response, id: frame.id)
+            case .standing(let known):
+                let standing = try await ledger.standing(call)
+                return WireStandingAnswer(standing, known: known).frame(.response, id: frame.id)
             }
         } catch {
             throw .ledger(error)
@@ -207,6 +210,9 @@ struct RequestRunner: Sendable {
             (asked, call) = (try message.domain(), message.call)
         case .ledgerStatus:
             (asked, call) = (.status, try WireLedgerStatusRequest(body: body).call)
+        case .standing:
+            let message = try WireStandingRequest(body: body)
+            (asked, call) = (.standing(known: message.known), message.call)
         case .open, .drop, .retire, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
             .nodeStatistics, .post, .report, .copy, .chunk:
             preconditionFailure("\(method.label) does not ask the ledger")

@@ -1,6 +1,7 @@
 package import AuditLedger
 import ClusterModel
 package import FaceModel
+import Synchronization
 
 /// The cluster's ledger over the wire, at the node of the copy that decides.
 ///
@@ -10,20 +11,31 @@ package final class RemoteLedger: LedgerService {
     /// Where the ledger is asked now.
     package struct Keeper: Hashable, Sendable {
         package var node: NodeID
-        /// Those that the ledger has.
-        package var copies: Int
-        package init(node: NodeID, copies: Int) {
+        /// Those of its other copies, which may decide already where the registers that were read are of the past.
+        package var others: [NodeID]
+        package init(node: NodeID, others: [NodeID]) {
             self.node = node
-            self.copies = copies
+            self.others = others
+        }
+
+        /// Whom to ask for the `attempt`-th time: the others in turn once the registers were believed long enough.
+        fileprivate func node(at attempt: Int) -> NodeID {
+            guard attempt >= RemoteLedger.believedMax else { return node }
+            let all = others + [node]
+            return all[(attempt - RemoteLedger.believedMax) % all.count]
         }
     }
 
     /// After so long another copy may decide: longer than it takes to leave out one that is away.
     private static let attemptMax = Duration.seconds(2)
     private static let pause = Duration.milliseconds(50)
+    /// So often the node that the registers name is asked before its others are.
+    private static let believedMax = 4
 
     private let connections: NodeConnections
     private let keeper: @Sendable () async -> Keeper?
+    /// What it said last: it says the rest only where that is not all.
+    private let known = Mutex(Standing())
 
     /// `keeper` names the node of the copy that decides, as the registers have it; nil while none has begun the ledger.
     package init(_ connections: NodeConnections, keeper: @escaping @Sendable () async -> Keeper?) {
@@ -50,38 +62,53 @@ package final class RemoteLedger: LedgerService {
         return try checked { () throws(BodyError) in try answer.domain() }
     }
 
+    package func standing(_ call: LedgerCall) async throws(LedgerError) -> Standing {
+        let known = known.withLock { $0 }
+        let answer: WireStandingAnswer = try await ask(.standing, call) { wire in
+            .with {
+                $0.call = wire
+                $0.known = known.orders
+            } as WireStandingRequest
+        }
+        let standing = try checked { () throws(BodyError) in try answer.domain(known: known) }
+        self.known.withLock { $0 = standing }
+        return standing
+    }
+
     private func ask<Request: WireRequest, Answer: WireAnswer>(
         _ method: Method, _ call: LedgerCall, _ message: (WireCall) -> Request
     ) async throws(LedgerError) -> Answer {
-        while true {
+        for attempt in 0... {
             guard let keeper = await keeper() else {
                 throw .unreachable(reason: "no node has begun the ledger yet")
             }
             do throws(LedgerError) {
-                return try await askOnce(keeper, method, call, message)
+                return try await askOnce(keeper, keeper.node(at: attempt), method, call, message)
             } catch {
-                guard keeper.copies > 1, error.mayPassElsewhere, ContinuousClock.now + Self.pause < call.deadline else {
+                guard !keeper.others.isEmpty, error.mayPassElsewhere, ContinuousClock.now + Self.pause < call.deadline
+                else {
                     throw error
                 }
                 // Woken early only where nobody waits for the answer any more.
                 guard (try? await Task.sleep(for: Self.pause)) != nil else { throw error }
             }
         }
+        preconditionFailure("a range without an end")
     }
 
     private func askOnce<Request: WireRequest, Answer: WireAnswer>(
-        _ keeper: Keeper, _ method: Method, _ call: LedgerCall, _ message: (WireCall) -> Request
+        _ keeper: Keeper, _ node: NodeID, _ method: Method, _ call: LedgerCall, _ message: (WireCall) -> Request
     ) async throws(LedgerError) -> Answer {
         let now = ContinuousClock.now
-        let deadline = keeper.copies > 1 ? min(call.deadline, now + Self.attemptMax) : call.deadline
+        let deadline = keeper.others.isEmpty ? call.deadline : min(call.deadline, now + Self.attemptMax)
         guard let wire = WireCall(request: call.request, deadline: deadline, now: now) else {
-            throw .unreachable(reason: "no time was left to ask node \(keeper.node), which keeps it")
+            throw .unreachable(reason: "no time was left to ask node \(node), which keeps it")
         }
         do throws(CallFailure) {
             return try await connections.ask(
-                keeper.node, method, message(wire), deadline: deadline, shard: ShardID(call.request.bits))
+                node, method, message(wire), deadline: deadline, shard: ShardID(call.request.bits))
         } catch {
-            throw error.ledgerError(keeper.node)
+            throw error.ledgerError(node)
         }
     }
 
@@ -99,7 +126,7 @@ extension LedgerError {
     fileprivate var mayPassElsewhere: Bool {
         switch self {
         case .damaged, .stopped, .unreachable: true
-        case .refusing: false
+        case .refusing, .suspended, .keyRevoked: false
         }
     }
 }

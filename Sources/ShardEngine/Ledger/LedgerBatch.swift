@@ -1,5 +1,4 @@
 import AuditLedger
-import ClusterModel
 import FaceModel
 
 /// Which leaves a batch of entries becomes, and what each caller is told once they count.
@@ -14,34 +13,33 @@ struct LedgerBatch {
 
     private let view: LedgerView
     private let reader: LedgerRecordReader
-    private let shard: ShardID
+    /// What the ledger says with the leaves that are made so far: each entry is judged at its place in the log.
+    private var standing: Standing
     private var asked: [Key: (entry: LedgerEntry, index: UInt64)] = [:]
     private(set) var leaves: [LeafPayload] = []
     private(set) var answers: [(request: WaitingEntry, index: UInt64)] = []
 
-    init(view: LedgerView, reader: LedgerRecordReader, shard: ShardID) {
+    init(view: LedgerView, reader: LedgerRecordReader) {
         self.view = view
         self.reader = reader
-        self.shard = shard
+        standing = view.use { $0.machine.standing }
     }
 
     /// Answers at once what cannot be taken.
     mutating func add(_ request: WaitingEntry) {
-        let entry = request.entry
-        if let reason = Self.tooLarge(entry) { return request.refuse(.writesRefused(shard, reason: reason)) }
-        let key = Key(search: entry.search, kind: entry.kind)
         do throws(LedgerError) {
-            let known = if let earlier = asked[key] { Optional(earlier) } else { try stored(key) }
-            if let known {
-                guard known.entry == entry else {
-                    let reason = "another entry of its kind is on record for that search"
-                    return request.refuse(.writesRefused(shard, reason: reason))
-                }
-                return answers.append((request, known.index))
-            }
+            answers.append((request, try place(of: request.entry)))
         } catch {
-            return request.refuse(.writesRefused(shard, reason: error.reason))
+            request.resume(.failure(error))
         }
+    }
+
+    /// The leaf that stands already, or a new one.
+    private mutating func place(of entry: LedgerEntry) throws(LedgerError) -> UInt64 {
+        if let reason = Self.tooLarge(entry) { throw .refusing(reason: reason) }
+        let key = Key(search: entry.search, kind: entry.kind)
+        if let index = try indexStanding(for: entry, key) { return index }
+        if let refusal = standing.refusal(of: entry) { throw refusal }
         let count = UInt64(leaves.count)
         let payload = view.use { state in
             var generator = SystemRandomNumberGenerator()
@@ -49,7 +47,31 @@ struct LedgerBatch {
         }
         asked[key] = (entry, payload.index)
         leaves.append(payload)
-        answers.append((request, payload.index))
+        standing.take(payload.leaf, at: payload.index)
+        return payload.index
+    }
+
+    private func indexStanding(for entry: LedgerEntry, _ key: Key) throws(LedgerError) -> UInt64? {
+        if case .order(let order) = entry { return indexStanding(for: order, key) }
+        let known: (entry: LedgerEntry, index: UInt64)?
+        do throws(LedgerError) {
+            known = if let earlier = asked[key] { earlier } else { try stored(key) }
+        } catch {
+            throw .refusing(reason: error.reason)
+        }
+        guard let known else { return nil }
+        guard known.entry == entry else {
+            throw .refusing(reason: "another entry of its kind is on record for that search")
+        }
+        return known.index
+    }
+
+    /// An order that stands, whoever gave it and why: a key is revoked once, an account that is suspended is.
+    private func indexStanding(for order: StandingOrder, _ key: Key) -> UInt64? {
+        if let earlier = asked[key] { return earlier.index }
+        let places = view.use { $0.index[key.search] ?? [] }
+        if let place = places.first(where: { $0.kind == key.kind }) { return place.index }
+        return order.act == .suspend ? standing.suspended[order.tenant]?.leaf : nil
     }
 
     /// The entry that stands already; nil where there is none.

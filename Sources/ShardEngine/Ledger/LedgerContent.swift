@@ -23,16 +23,16 @@ struct WaitingEntry: ReplicaRequest {
     var entry: LedgerEntry
     /// Not begun after this.
     var deadline: ContinuousClock.Instant
-    var resume: @Sendable (Result<UInt64, ShardError>) -> Void
+    var resume: @Sendable (Result<UInt64, LedgerError>) -> Void
 
     var estimatedBytes: Int {
         switch entry {
-        case .intent: 1_024
+        case .intent, .order: 1_024
         case .result(let result): 1_024 + 20 * result.candidates.count
         }
     }
 
-    func refuse(_ error: ShardError) { resume(.failure(error)) }
+    func refuse(_ error: ShardError) { resume(.failure(LedgerError(error))) }
 }
 
 /// What a copy of the ledger keeps beside its log: the tree, the tiles, the newest checkpoint.
@@ -47,7 +47,6 @@ final class LedgerContent: ReplicaContent {
     /// which an idle log is confirmed, which then confirms the checkpoint too.
     private static let signingDelay = Duration.milliseconds(Limits.idleConfirmMilliseconds / 2)
 
-    private let shard: ShardID
     private let store: LedgerFiles
     private let view: LedgerView
     private let condition: ReplicaCondition
@@ -65,10 +64,10 @@ final class LedgerContent: ReplicaContent {
     private var lagsForGood = false
 
     init(
-        _ shard: ShardID, signedSize: UInt64, store: LedgerFiles, view: LedgerView, condition: ReplicaCondition,
-        reader: LedgerRecordReader, logger: Logger
+        signedSize: UInt64, store: LedgerFiles, view: LedgerView, condition: ReplicaCondition,
+        reader: LedgerRecordReader,
+        logger: Logger
     ) {
-        self.shard = shard
         self.signedSize = signedSize
         self.store = store
         self.view = view
@@ -132,7 +131,7 @@ final class LedgerContent: ReplicaContent {
     // MARK: Entries
 
     func propose(_ requests: [WaitingEntry], to writer: ReplicaWriter<LedgerContent>) {
-        var batch = LedgerBatch(view: view, reader: reader, shard: shard)
+        var batch = LedgerBatch(view: view, reader: reader)
         for request in requests { batch.add(request) }
         var entries = batch.leaves.map {
             LogEntry(type: .leaf, token: RequestToken($0.leaf.search.bits), payload: $0.bytes)
@@ -151,7 +150,8 @@ final class LedgerContent: ReplicaContent {
         let answers = batch.answers
         guard !answers.isEmpty else { return }
         writer.write(entries, changes) { result in
-            for (request, index) in answers { request.resume(result.map { _ in index }) }
+            let told = result.mapError { LedgerError($0) }
+            for (request, index) in answers { request.resume(told.map { _ in index }) }
         }
         if condition.writesRefused != nil { roomDue = .now + Self.retryInterval }
     }

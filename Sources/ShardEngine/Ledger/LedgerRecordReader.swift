@@ -17,6 +17,7 @@ struct LedgerRecordReader {
             switch opened {
             case .entry(.intent(let intent)): record.intent = intent
             case .entry(.result(let result)): record.result = result
+            case .entry(.order(let order)): record.order = order
             case .destroyed: break
             case .bad(let reason): throw .damaged(reason: "leaf \(place.index): \(reason)")
             }

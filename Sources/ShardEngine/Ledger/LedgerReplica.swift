@@ -90,7 +90,7 @@ package final class LedgerReplica: LedgerService {
                 store, settings: settings, machine: machine, register: register, logger: logger)
             view.use { $0 = recovery.state }
             let content = LedgerContent(
-                settings.shard, signedSize: recovery.signedSize, store: store, view: view, condition: condition,
+                signedSize: recovery.signedSize, store: store, view: view, condition: condition,
                 reader: LedgerRecordReader(store: store, view: view, recordKey: settings.recordKey), logger: logger)
             let writer = ReplicaWriter(
                 recovery.opened, applied: recovery.applied, unapplied: recovery.unapplied, content: content,
@@ -109,13 +109,17 @@ package final class LedgerReplica: LedgerService {
     package func append(_ entry: LedgerEntry, _ call: LedgerCall) async throws(LedgerError) -> UInt64 {
         let running = try running()
         let outcome = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<UInt64, ShardError>, Never>) in
+            (continuation: CheckedContinuation<Result<UInt64, LedgerError>, Never>) in
             let waiting = WaitingEntry(entry: entry, deadline: call.deadline) { continuation.resume(returning: $0) }
             if let refusal = running.inbox.add(.request(waiting)) {
-                continuation.resume(returning: .failure(refusal))
+                continuation.resume(returning: .failure(LedgerError(refusal)))
             }
         }
-        do throws(ShardError) { return try outcome.get() } catch { throw told(error, running) }
+        do throws(LedgerError) {
+            return try outcome.get()
+        } catch {
+            throw running.view.use { $0.failure } ?? error
+        }
     }
 
     package func record(
@@ -140,6 +144,12 @@ package final class LedgerReplica: LedgerService {
             try await confirm(running, call)
         }
         return ownStatus
+    }
+
+    package func standing(_ call: LedgerCall) async throws(LedgerError) -> Standing {
+        let running = try running()
+        try await confirm(running, call)
+        return try running.view.whole { $0.machine.standing }
     }
 
     /// What this copy knows of itself, whoever decides.

@@ -58,6 +58,8 @@ extension LedgerError {
     package var reason: String {
         switch self {
         case .refusing(let reason), .damaged(let reason), .stopped(let reason), .unreachable(let reason): reason
+        case .suspended: "the account is suspended"
+        case .keyRevoked: "the access key is revoked"
         }
     }
 }
