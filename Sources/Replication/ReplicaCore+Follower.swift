@@ -25,7 +25,7 @@ extension ReplicaCore {
     /// The primary's log begins at `first`. What is committed here is equal to it, so a log that is committed as far as
     /// that only has to be compared; else this copy is to be built anew. A member in sync is not: it holds what it
     /// acknowledged, and nothing that is removed from a primary's log is committed without it. So this copy no longer is
-    /// one, and does not know it yet.
+    /// one, and does not know it yet, or its log differs behind what is committed: then they agree where the primary's begins.
     mutating func lacks(before first: LogIndex, of sender: ReplicaID) {
         guard case .following(var following) = role, configuration.epoch == epoch, configuration.primary == sender
         else {
@@ -38,7 +38,7 @@ extension ReplicaCore {
         if commit.next < first {
             effects.append(configuration.isr.contains(id) ? .readRegister : .fetchCopy(from: sender))
         }
-        send(.mismatch(hint: log.last), to: sender)
+        send(.mismatch(hint: min(log.last, LogIndex(first.value - 1))), to: sender)
     }
 
     /// Whether a primary on this configuration may write here. A register restored from a backup names a second primary

@@ -26,5 +26,9 @@ enum Corpus {
         // The second answer to a change that had been made was taken for a refusal of the next, and what the joiner of that
         // lacked was called committed.
         901_189,
+        // What a copy held of an epoch that a restored register had begun kept it from every copy of what was committed.
+        904_286,
+        // Members whose logs differed behind what was committed said so for ever where the primary's log did not reach.
+        1_000_981, 1_002_470,
     ]
 }

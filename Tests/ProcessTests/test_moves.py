@@ -132,9 +132,12 @@ def test_a_node_whose_disk_is_lost_is_drained(lab: Lab) -> None:
 
 def test_what_cannot_be_moved_is_refused(lab: Lab) -> None:
     shard = lab.shards(COLLECTION)[0]["Shard"]
+    one, other, _ = sorted(nodes(lab.shards(COLLECTION)[0]))
     for arguments, reason in [
+        (("move", shard, "--from", one, "--to", other), f"a copy on node {other} already"),
         (("move", shard, "--from", "node-99", "--to", "node-98"), "no copy on node node-99"),
         (("move", "ffffffff", "--from", "node-1", "--to", "node-2"), "there is no shard"),
         (("rebuild", shard, "--node", "node-2"), "no copy on node node-2"),
     ]:
         assert reason in operate(lab, "shard", *arguments, fails=True)
+    assert len(nodes(lab.shards(COLLECTION)[0])) == 3

@@ -74,6 +74,14 @@ import Testing
         #expect(!script.wait(1_000).contains(.readRegister))
     }
 
+    /// A member whose log differs behind what is committed says where the logs may agree, not for ever where they do not.
+    @Test func aLogThatReachesTheBeginningIsComparedThere() {
+        var member = follower(isr: [0, 1], learners: [], applied: 8)
+        let effects = member.message(.copyNeeded(first: LogIndex(11)), 0)
+        #expect(
+            effects.contains(.send(member.asked(.mismatch(hint: LogIndex(10))), to: ReplicaScript.ids[0])))
+    }
+
     @Test func whoHoldsEnoughOrIsInSyncOrHearsAnotherFetchesNone() {
         var reaching = follower(isr: [0], learners: [1], applied: 12)
         #expect(fetches(reaching.message(.copyNeeded(first: LogIndex(13)), 0)) == 0)

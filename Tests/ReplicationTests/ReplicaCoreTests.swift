@@ -118,6 +118,27 @@ import Testing
         #expect(script.acknowledge(3, last.value, incarnation: 7).answers == [.committed(last)])
     }
 
+    @Test func whoIsToLeaveLeavesAndIsNotTakenInAgain() throws {
+        var script = primary()
+        let leaving = try #require(script.step(.retire(ReplicaScript.ids[2])).transactions.first)
+        #expect(leaving.new.isr == [ReplicaScript.ids[0], ReplicaScript.ids[1]])
+        _ = script.step(.transaction(leaving, .made(revision: 3)))
+        for _ in 0..<20 {
+            #expect(script.acknowledge(1, script.core.log.last.value).transactions.isEmpty)
+            #expect(script.acknowledge(2, script.core.log.last.value).transactions.isEmpty)
+            #expect(script.wait(60).transactions.isEmpty)
+        }
+        #expect(script.step(.retire(ReplicaScript.ids[0])).isEmpty, "the primary has another elected instead")
+    }
+
+    @Test func atTheMinimumWhoIsToLeaveWaitsForAnother() throws {
+        var script = primary(learners: [3], isr: [0, 1])
+        #expect(script.step(.retire(ReplicaScript.ids[1])).transactions.isEmpty)
+        let change = try #require(script.acknowledge(3, 1, incarnation: 7).transactions.first)
+        #expect(change.new.isr == [ReplicaScript.ids[0], ReplicaScript.ids[3]])
+        #expect(change.joiners == [.init(replica: ReplicaScript.ids[3], incarnation: Incarnation(7))])
+    }
+
     @Test func nothingIsRemovedBelowTheCommit() {
         var outline = LogOutline()
         outline.append(5, of: Epoch(1))

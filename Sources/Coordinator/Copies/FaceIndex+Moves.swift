@@ -149,6 +149,10 @@ extension FaceIndex {
     /// The old copy leaves those in sync, then the register, then its node.
     private func leave(_ move: CopyMove) async throws(CoordinatorError) -> MoveProgress {
         if let old = move.copies.copy(on: move.old) {
+            guard move.copies.hasOneMore else {
+                throw .impossibleMove(
+                    reason: "The shard has a copy on node \(move.new) already, and too few without that on \(move.old)")
+            }
             var register = move.copies.register
             guard register.learners.contains(old.value.replica) else {
                 do throws(ShardError) {
@@ -242,6 +246,8 @@ private struct RegisteredCopies {
     var revision: Revision
     var replicas: [RegisteredCopy]
 
+    /// Than a shard of this minimum has at least, of which a majority is in sync.
+    var hasOneMore: Bool { replicas.count > 2 * register.minInSync - 1 }
     func copy(on node: NodeID) -> RegisteredCopy? { replicas.first { $0.value.node == node } }
 }
 
