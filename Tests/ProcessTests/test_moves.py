@@ -21,14 +21,7 @@ def lab(make_lab: Callable[..., Lab]) -> Lab:
 
 
 def operate(lab: Lab, *arguments: str, fails: bool = False) -> str:
-    coordinator = lab.coordinators[1]
-    assert coordinator.key
-    environment = {
-        "AWS_ACCESS_KEY_ID": coordinator.key.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": coordinator.key.secret_access_key,
-        "FACET_ENDPOINT": coordinator.endpoint,
-    }
-    done = facectl(*arguments, environment=environment)
+    done = facectl(*arguments, environment=lab.coordinators[1].environment)
     assert (done.returncode != 0) == fails, f"facectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 
