@@ -70,8 +70,9 @@ extension FaceIndex {
         do throws(ShardError) {
             try await retire(copies.register.primary, of: copies, place, context.scope)
         } catch {
+            let node = copies.primary?.value.node ?? place.node
             throw .incompleteWrite(
-                asked: 1, written: 0, missing: [MissingShard(shard: shard, node: place.node, reason: error)])
+                asked: 1, written: 0, missing: [MissingShard(shard: shard, node: node, reason: error)])
         }
     }
 
@@ -173,8 +174,12 @@ extension FaceIndex {
         do throws(ShardError) {
             try await shards.drop(move.call(on: move.old))
         } catch {
-            // A node whose disk is lost has nothing to remove; what another may still have nobody asks for.
-            said(move, error)
+            // The shard does not need the node any more, which may be gone for good; only a person knows.
+            log.warning(
+                "a copy was moved, and its old files were not removed",
+                metadata: [
+                    "shard": "\(move.place.id)", "node": "\(move.old)", "reason": "\(error.sentence)",
+                ])
         }
         return .done
     }
@@ -182,9 +187,7 @@ extension FaceIndex {
     private func retire(
         _ replica: ReplicaID, of copies: RegisteredCopies, _ place: CollectionMap.Shard, _ scope: CallScope
     ) async throws(ShardError) {
-        guard let primary = copies.replicas.first(where: { $0.value.replica == copies.register.primary }) else {
-            throw .notPrimary(place.id)
-        }
+        guard let primary = copies.primary else { throw .notPrimary(place.id) }
         var there = place
         there.node = primary.value.node
         try await shards.retire(replica, scope.within(Self.openingLimit).call(there))
@@ -246,6 +249,7 @@ private struct RegisteredCopies {
     var revision: Revision
     var replicas: [RegisteredCopy]
 
+    var primary: RegisteredCopy? { replicas.first { $0.value.replica == register.primary } }
     /// Than a shard of this minimum has at least, of which a majority is in sync.
     var hasOneMore: Bool { replicas.count > 2 * register.minInSync - 1 }
     func copy(on node: NodeID) -> RegisteredCopy? { replicas.first { $0.value.node == node } }

@@ -12,8 +12,8 @@ import WriteAheadLog
 /// A file counts once all of it is there, synced and of the digest that the source said, and then has its name: what is
 /// cut short goes on with the first file that is missing.
 struct CopyFetch: Sendable {
-    /// What a copy takes of the source's disk and of the network at most: a quarter of what a fast disk gives, so that
-    /// searches and writes of the source keep the rest; 1 M faces of 512 dimensions take some 10 s.
+    /// What a copy takes of the source's disk and of the network at most, so that searches and writes of the source keep
+    /// the rest. `make loadtest-moves` shows what it reaches.
     private static let bytesPerSecond = 256 << 20
     private static let listingsMax = 300
     private static let patience = Duration.seconds(10)

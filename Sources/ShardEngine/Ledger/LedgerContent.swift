@@ -65,8 +65,7 @@ final class LedgerContent: ReplicaContent {
 
     init(
         signedSize: UInt64, store: LedgerFiles, view: LedgerView, condition: ReplicaCondition,
-        reader: LedgerRecordReader,
-        logger: Logger
+        reader: LedgerRecordReader, logger: Logger
     ) {
         self.signedSize = signedSize
         self.store = store
