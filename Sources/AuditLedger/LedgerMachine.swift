@@ -5,7 +5,7 @@
 /// changed. Making a leaf changes nothing: where its record never counts, nothing has to be taken back. The leaves of a
 /// batch are made for the places behind the last one taken, and no other batch is made before they are taken or gone.
 package struct LedgerMachine: Sendable {
-    private let recordKey: [UInt8]
+    let recordKey: [UInt8]
     private let signer: CheckpointSigner
     private var tree: MerkleTree
     /// Payloads of leaves from `flushedSize` on; those before stand in tiles.
@@ -40,6 +40,15 @@ package struct LedgerMachine: Sendable {
             tree.append(.leaf(leaf))
         }
         (flushedSize, flushedStanding) = (tree.size, standing)
+    }
+
+    /// Takes the last full tile's leaves back out, where they turn out not to be this ledger's. `before` is what the leaves
+    /// in front of them say.
+    mutating func disown(_ before: Standing) {
+        precondition(tail.isEmpty && flushedSize >= LedgerTile.width, "a tile was the last that was taken")
+        flushedSize -= LedgerTile.width
+        tree.truncate(to: flushedSize)
+        (standing, flushedStanding) = (before, before)
     }
 
     /// What a leaf record of the log is to this ledger.
@@ -112,14 +121,18 @@ package struct LedgerMachine: Sendable {
             (.privates(number), LedgerBundle.privates(leaves.map(\.sealed))),
             (.checkpoint(number), Array(signer.sign(size: size, root: tree.root(size: size)).utf8)),
         ]
-        for tile in Self.hashTiles(endingAt: size) {
+        files += hashFiles(endingAt: size)
+        files.append((.entries(number), LedgerBundle.entries(leaves.map(\.leaf))))
+        return files
+    }
+
+    func hashFiles(endingAt size: UInt64) -> [(tile: LedgerTile, bytes: [UInt8])] {
+        Self.hashTiles(endingAt: size).map { tile in
             guard case .hashes(let level, let number) = tile,
                 let hashes = tree.tile(level: level, number: number, size: size)
             else { preconditionFailure("a tile that ends at a committed size is complete") }
-            files.append((tile, LedgerBundle.hashes(hashes)))
+            return (tile, LedgerBundle.hashes(hashes))
         }
-        files.append((.entries(number), LedgerBundle.entries(leaves.map(\.leaf))))
-        return files
     }
 
     package mutating func flushed() {

@@ -23,6 +23,27 @@ package enum LedgerTile: Hashable, Sendable {
         }
     }
 
+    /// The tile of a bundle's own three files that has this path; nil for any other text.
+    package init?(bundlePath path: String) {
+        let (kind, digits) = (path.split(separator: "/").dropFirst().first, path.filter(\.isNumber))
+        guard path.utf8.allSatisfy({ $0 < 128 }), let number = UInt64(digits) else { return nil }
+        switch kind {
+        case "entries": self = .entries(number)
+        case "private": self = .privates(number)
+        case "checkpoint": self = .checkpoint(number)
+        default: return nil
+        }
+        guard self.path == path else { return nil }
+    }
+
+    /// Of 256 leaves, which of them; nil for hashes.
+    package var bundle: UInt64? {
+        switch self {
+        case .entries(let number), .privates(let number), .checkpoint(let number): number
+        case .hashes: nil
+        }
+    }
+
     /// Groups of three digits, all but the last marked with an x.
     private static func text(_ number: UInt64) -> String {
         var groups: [String] = []

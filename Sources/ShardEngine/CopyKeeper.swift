@@ -12,15 +12,12 @@ package struct CopyKeeper: Sendable {
 
     private let node: NodeID
     private let shards: ShardNode
-    private let replicas: NodeReplicas
     private let controlPlane: any ControlPlane
     private let log = Logger(label: "facet.node")
 
-    /// `ledger`: this node's copy of it, which is open.
-    package init(of node: NodeID, shards: ShardNode, ledger: LedgerReplica? = nil, controlPlane: any ControlPlane) {
+    package init(of node: NodeID, shards: ShardNode, controlPlane: any ControlPlane) {
         self.node = node
         self.shards = shards
-        replicas = NodeReplicas(shards: shards, ledger: ledger)
         self.controlPlane = controlPlane
     }
 
@@ -44,7 +41,7 @@ package struct CopyKeeper: Sendable {
 
     private func observe(_ register: Register) {
         guard case .shard(let value) = register.value else { return }
-        replicas.observe(RegisterState(value, register.revision), of: value.shard)
+        shards.observe(RegisterState(value, register.revision), of: value.shard)
     }
 
     /// A copy that is being made is opened by whoever makes it.

@@ -81,6 +81,8 @@ package enum DataDirectoryError: Error, CustomStringConvertible {
     case inUse(path: String)
     case keyMissing(path: String)
     case keyUnusable(path: String)
+    /// Copies of the ledger are of use only under one key, which no node can make for the others.
+    case sharedKeyMissing(path: String)
 
     package var description: String {
         switch self {
@@ -88,6 +90,9 @@ package enum DataDirectoryError: Error, CustomStringConvertible {
         case .inUse(let path): "another server is running on \(path); stop it, or name another directory with --data"
         case .keyMissing(let path):
             "the key file \(path) is missing, though the directory holds data sealed with it; put it back"
+        case .sharedKeyMissing(let path):
+            "this node is to keep a copy of the ledger, and its key file \(path) is missing: put the same 32 random "
+                + "bytes there on every node that keeps one"
         case .keyUnusable(let path): "the key file \(path) is not 32 bytes; put the right one back"
         }
     }

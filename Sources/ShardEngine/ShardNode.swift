@@ -4,11 +4,13 @@ import Foundation
 package import Replication
 package import StorageIO
 
-/// The shards of one node: opens and closes replicas and passes requests to them.
+/// The shards of one node: opens and closes replicas and passes requests to them. What other nodes' copies ask goes to
+/// its copy of the ledger too, where it keeps one.
 ///
 /// A replica that is damaged is kept as such: its requests are refused with the reason, all others go on.
 package final class ShardNode: ShardService {
     let shelf: ShardShelf
+    private let ledger: LedgerShelf?
     private let pool: ScanPool
     private let files: any FileSystem
     private let directory: String
@@ -17,11 +19,13 @@ package final class ShardNode: ShardService {
 
     /// `directory` holds one folder a shard. `capacityBytes`: from so much memory of its shards on enrolments are
     /// refused; 0 is no limit. `locksMemory`: segments lock what every search reads; `MemoryLock` says whether the
-    /// system allows it. `mapsPlanes`: planes that not every search reads stay in the segments' files.
+    /// system allows it. `mapsPlanes`: planes that not every search reads stay in the segments' files. Who makes it stops
+    /// `ledger`.
     package init(
         directory: String, files: any FileSystem, pool: ScanPool, surroundings: ReplicaSurroundings,
-        capacityBytes: Int = 0, locksMemory: Bool = false, mapsPlanes: Bool = false
+        capacityBytes: Int = 0, locksMemory: Bool = false, mapsPlanes: Bool = false, ledger: LedgerShelf? = nil
     ) {
+        self.ledger = ledger
         shelf = ShardShelf(
             directory: directory, files: files, pool: pool, surroundings: surroundings,
             budget: MemoryBudget(capacityBytes: capacityBytes, locksMemory: locksMemory, mapsPlanes: mapsPlanes))
@@ -41,6 +45,7 @@ package final class ShardNode: ShardService {
     }
 
     package func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {
+        if let ledger = ledger(call.shard) { return try await ledger.retire(replica) }
         try await shelf.replica(call.shard).retire(replica)
     }
 
@@ -136,25 +141,38 @@ package final class ShardNode: ShardService {
     }
 }
 
+/// The ledger's copy is a replica like any other to those of other nodes.
 extension ShardNode: ReplicaHost {
-    package func receive(_ letter: ReplicaLetter) { shelf.copy(letter.shard)?.receive(letter) }
+    package func receive(_ letter: ReplicaLetter) {
+        if let ledger = ledger(letter.shard) { return ledger.receive(letter) }
+        shelf.copy(letter.shard)?.receive(letter)
+    }
 
-    package func report(of shard: ShardID) async -> ReplicaReport? { await shelf.copy(shard)?.report() }
+    package func report(of shard: ShardID) async -> ReplicaReport? {
+        if let ledger = ledger(shard) { return await ledger.report(of: shard) }
+        return await shelf.copy(shard)?.report()
+    }
 
     /// A shard's register as it was read or has changed; of a shard that is not here it is nobody's.
-    package func observe(_ register: RegisterState, of shard: ShardID) { shelf.copy(shard)?.observe(register) }
-}
+    package func observe(_ register: RegisterState, of shard: ShardID) {
+        if let ledger = ledger(shard) { return ledger.observe(register, of: shard) }
+        shelf.copy(shard)?.observe(register)
+    }
 
-extension ShardNode {
     package func listing(of shard: ShardID, for receiver: ReplicaID) async -> CopyListing? {
-        shelf.copy(shard)?.desk.listing(for: receiver)
+        if let ledger = ledger(shard) { return await ledger.listing(of: shard, for: receiver) }
+        return shelf.copy(shard)?.desk.listing(for: receiver)
     }
 
     package func read(_ chunk: CopyChunk, of shard: ShardID) async -> [UInt8]? {
-        await shelf.copy(shard)?.desk.read(chunk)
+        if let ledger = ledger(shard) { return await ledger.read(chunk, of: shard) }
+        return await shelf.copy(shard)?.desk.read(chunk)
     }
 
+    /// Tiles of the ledger are never changed: nothing is held.
     package func release(_ number: UInt64, of shard: ShardID) async { shelf.copy(shard)?.desk.release(number) }
+
+    private func ledger(_ shard: ShardID) -> LedgerShelf? { ledger?.shard == shard ? ledger : nil }
 }
 
 /// How many of a node's copies have which part.

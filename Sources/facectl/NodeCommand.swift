@@ -8,9 +8,10 @@ struct NodeCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Move every copy of the account's shards away from a node.",
             discussion: """
-                One after the other, each to a node that a new shard would get. The node need not be there: where its disk \
-                is lost this gives every shard its full number of copies again. \
-                Interrupted, it goes on when the same command is given again. A copy of the ledger is not moved.
+                One after the other, each to a node that a new shard would get; with a key of the operators' account every \
+                account's. The node need not be there: where its disk is lost this gives every shard its full number of \
+                copies again. Interrupted, it goes on when the same command is given again. A copy of the ledger is moved \
+                by 'facectl shard move', to a node that has the ledger's key file.
                 """)
         @Argument(help: "The node's name.") var node: String
         @Option(help: "Seconds to wait for one shard.") var timeout: Int = 3_600

@@ -49,28 +49,27 @@ struct NodeProcess {
         let surroundings = ReplicaSurroundings(
             node: node.id, incarnation: incarnation, registers: ControlPlaneShards(mirror), post: others,
             copies: others)
-        let ledger = try await node.ledger ? openLedger(data, cluster, membership, surroundings) : nil
+        let ledger = ledgerShelf(data, cluster, surroundings)
+        try await openLedger(ledger, data, cluster, membership)
         let shards = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
             surroundings: surroundings, capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory,
-            mapsPlanes: configuration.service.mapPlanes)
+            mapsPlanes: configuration.service.mapPlanes, ledger: ledger)
         try await serve(
-            shards, ledger, identity, metrics,
-            CopyKeeper(of: node.id, shards: shards, ledger: ledger, controlPlane: mirror))
+            shards, ledger, identity, metrics, CopyKeeper(of: node.id, shards: shards, controlPlane: mirror))
         // In this order: no request runs any more, so nothing is written behind a closed file.
         await shards.stop()
         connections.shut()
-        await ledger?.stop()
+        await ledger.stop()
         await mirror.stop()
         try await store.shutdown()
     }
 
     private func serve(
-        _ shards: ShardNode, _ ledger: LedgerReplica?, _ identity: TLSIdentity, _ metrics: MetricsRegistry,
+        _ shards: ShardNode, _ ledger: LedgerShelf, _ identity: TLSIdentity, _ metrics: MetricsRegistry,
         _ keeper: CopyKeeper
     ) async throws {
-        let server = NodeServer(
-            shards: shards, ledger: ledger, replicas: NodeReplicas(shards: shards, ledger: ledger), identity: identity)
+        let server = NodeServer(shards: shards, ledger: ledger, replicas: shards, identity: identity)
         let watch = NodeWatch(node: node.id, shards: shards, ledger: ledger)
         let monitor = MonitorServer(
             metrics: metrics, gauges: { await watch.gauges() }, problems: { await watch.problems() })
@@ -118,45 +117,48 @@ struct NodeProcess {
         }
     }
 
-    /// This node's copy of the ledger; nil where it is to keep none.
-    private func openLedger(
-        _ data: DataDirectory, _ cluster: ClusterRegister, _ membership: Membership,
-        _ surroundings: ReplicaSurroundings
-    ) async throws -> LedgerReplica? {
-        let others = configuration.nodes.filter { $0.ledger && $0.id != node.id }.map(\.id)
-        let begun = try begunLedger(data, isShared: !others.isEmpty)
-        let minInSync = others.isEmpty ? 1 : min(configuration.replication.minInSync, others.count)
-        guard let copy = try await membership.ledgerCopy(of: cluster, with: others, minInSync: minInSync) else {
-            return nil
+    /// Where this node's copy of the ledger is, now or later. Only a ledger of one copy makes its key.
+    private func ledgerShelf(
+        _ data: DataDirectory, _ cluster: ClusterRegister, _ surroundings: ReplicaSurroundings
+    ) -> LedgerShelf {
+        let mayMakeKey = node.ledger && otherLedgers.isEmpty
+        return LedgerShelf(cluster: cluster.id, on: files, surroundings: surroundings) {
+            (replica) throws(DataDirectoryError) in
+            guard try data.hasKey() || mayMakeKey else { throw .sharedKeyMissing(path: data.keyFile) }
+            let key = try data.masterKey()
+            return LedgerSettings(
+                directory: data.ledger, cluster: cluster.id, replica: replica, signingKeyPath: data.ledgerKey,
+                signingSeed: key.ledgerSigningSeed, recordKey: key.ledgerRecordKey)
         }
-        try membership.requireLedger(begun: begun, begins: copy.begins, directory: data.ledger)
-        let key = try ledgerKey(data)
-        return await LedgerReplica.open(
-            LedgerSettings(
-                directory: data.ledger, cluster: cluster.id, replica: copy.replica, signingKeyPath: data.ledgerKey,
-                signingSeed: key.ledgerSigningSeed, recordKey: key.ledgerRecordKey),
-            on: files, surroundings: surroundings)
     }
 
-    /// Whether there are files of a ledger. Copies are of use only under one key, which no node can make for the others.
-    private func begunLedger(_ data: DataDirectory, isShared: Bool) throws(NodeStartError) -> Bool {
-        let (hasKey, begun): (Bool, Bool)
+    private var otherLedgers: [NodeID] { configuration.nodes.filter { $0.ledger && $0.id != node.id }.map(\.id) }
+
+    /// Opens the copy of the ledger that this node is configured to keep, before it serves anybody.
+    private func openLedger(
+        _ ledger: LedgerShelf, _ data: DataDirectory, _ cluster: ClusterRegister, _ membership: Membership
+    ) async throws {
+        guard node.ledger else { return }
+        let begun = try begunLedger(data)
+        let others = otherLedgers
+        let minInSync = others.isEmpty ? 1 : min(configuration.replication.minInSync, others.count)
+        guard let copy = try await membership.ledgerCopy(of: cluster, with: others, minInSync: minInSync) else {
+            return
+        }
+        try membership.requireLedger(begun: begun, begins: copy.begins, directory: data.ledger)
         do throws(DataDirectoryError) {
-            (hasKey, begun) = (try data.hasKey(), try data.hasLedger())
+            try await ledger.open(copy.replica)
         } catch {
             throw NodeStartError(reason: error.description)
         }
-        guard hasKey || !isShared else {
-            throw NodeStartError(
-                reason: "this node is to keep a copy of the ledger, and its key file \(data.keyFile) is missing: put "
-                    + "the same 32 random bytes there on every node that keeps one")
-        }
-        return begun
     }
 
-    private func ledgerKey(_ data: DataDirectory) throws(NodeStartError) -> MasterKey {
+    /// Whether there are files of a ledger.
+    private func begunLedger(_ data: DataDirectory) throws(NodeStartError) -> Bool {
         do throws(DataDirectoryError) {
-            return try data.masterKey()
+            // Before the registers are written: a node that cannot keep its copy is none to begin with.
+            guard try data.hasKey() || otherLedgers.isEmpty else { throw .sharedKeyMissing(path: data.keyFile) }
+            return try data.hasLedger()
         } catch {
             throw NodeStartError(reason: error.description)
         }

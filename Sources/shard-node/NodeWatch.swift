@@ -7,7 +7,7 @@ import ShardEngine
 struct NodeWatch: Sendable {
     let node: NodeID
     let shards: ShardNode
-    let ledger: LedgerReplica?
+    let ledger: LedgerShelf
 
     /// Prometheus text; names in docs/metrics.md.
     func gauges() async -> String {
@@ -49,5 +49,5 @@ struct NodeWatch: Sendable {
         try? await shards.statistics(ofNode: node, deadline: .now + .seconds(1))
     }
 
-    private func ledgerStatus() -> LedgerStatus? { ledger?.ownStatus }
+    private func ledgerStatus() -> LedgerStatus? { ledger.ownStatus }
 }

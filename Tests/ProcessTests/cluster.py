@@ -273,13 +273,17 @@ class Lab:
     def _make_access_key(self) -> None:
         for member in self.etcd:
             member.wait_ready()
-        made = facectl(
-            "keys", "create", "--person", "tester", "--role", "admin", "--config", str(self.config), "--json"
-        )
+        key = self.make_key()
+        for coordinator in self.coordinators:
+            coordinator.key = key
+
+    def make_key(self, tenant: str | None = None) -> Key:
+        """An admin's, of the account that `keys create` takes unless told."""
+        arguments = ["keys", "create", "--person", "tester", "--role", "admin", "--config", str(self.config), "--json"]
+        made = facectl(*arguments, *(["--tenant", tenant] if tenant else []))
         assert made.returncode == 0, made.stdout + made.stderr
         document = json.loads(made.stdout)
-        for coordinator in self.coordinators:
-            coordinator.key = Key(document["AccessKeyId"], document["SecretAccessKey"])
+        return Key(document["AccessKeyId"], document["SecretAccessKey"])
 
     def _configuration(self) -> dict[str, Any]:
         zones = "ab"

@@ -41,6 +41,10 @@ class Key:
     def credentials(self) -> Credentials:
         return Credentials(self.access_key_id, self.secret_access_key)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"AWS_ACCESS_KEY_ID": self.access_key_id, "AWS_SECRET_ACCESS_KEY": self.secret_access_key}
+
 
 @dataclass(frozen=True)
 class Response:
@@ -126,9 +130,7 @@ class Caller:
     def environment(self) -> dict[str, str]:
         """What facectl and AWS's tools need to find and use this server."""
         key = self._key()
-        return {
-            "AWS_ACCESS_KEY_ID": key.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+        return key.environment | {
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ENDPOINT_URL_REKOGNITION": self.endpoint,

@@ -1,6 +1,7 @@
 """The ledger with three copies: any one node may go, no search that was answered is missing, and every copy verifies."""
 
 import json
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from cluster import Coordinator, Lab, Node
 from harness import facectl, unit_vectors
 
 COLLECTION = "leads"
+OPERATORS = "000000000000"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,10 @@ def test_killed_primaries_lose_no_search(lab: Lab) -> None:
             gone.start()
             wait_whole(lab)
         searchers.wait_for(20)
+    require_recorded(lab, searchers)
+
+
+def require_recorded(lab: Lab, searchers: Clients) -> None:
     searchers.require_no_error()
     assert len(set(searchers.answered)) == len(searchers.answered)
     for answered in searchers.answered:
@@ -79,3 +85,76 @@ def test_every_copy_is_the_same_and_verifies(lab: Lab) -> None:
         node.wait_ready()
     wait_whole(lab)
     assert lab.coordinators[0].search_vector(COLLECTION, unit_vectors(20, seed=1)[3], limit=1).status == 200
+
+
+def keepers(lab: Lab) -> set[str]:
+    return {copy["Node"] for copy in ledger(lab)["Copies"]}
+
+
+def move(lab: Lab, old: Node, new: Node, *arguments: str, environment: dict[str, str]) -> str:
+    shard = next(entry for entry in shards(lab, environment) if entry["CollectionId"] == "(ledger)")["Shard"]
+    done = facectl(
+        "shard", "move", shard, "--from", old.label, "--to", new.label, *arguments, environment=environment
+    )
+    return done.stdout + done.stderr
+
+
+def shards(lab: Lab, environment: dict[str, str]) -> list[dict[str, Any]]:
+    listed = facectl("shard", "list", "--json", environment=environment)
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    found: list[dict[str, Any]] = json.loads(listed.stdout)
+    return found
+
+
+def test_a_copy_is_moved_to_a_node_that_has_the_key(lab: Lab) -> None:
+    wait_whole(lab)
+    own = lab.coordinators[1].environment
+    operators = own | lab.make_key(OPERATORS).environment
+    free = next(node for node in lab.nodes if node.label not in keepers(lab))
+    with Clients(lab, search) as searchers:
+        searchers.wait_for(10)
+        old = decides(lab)
+        assert "of the operators' account" in move(lab, old, free, environment=own)
+        assert "the same command goes on with it" in move(lab, old, free, "--timeout", "3", environment=operators)
+        assert "its key file" in free.log
+        for file in ("key", "ledger-key"):
+            shutil.copy(lab.folder / old.label / file, lab.folder / free.label / file)
+        said = move(lab, old, free, "--timeout", "60", environment=operators)
+        assert f"the copy on {free.label} counts" in said, said
+        searchers.wait_for(10)
+    require_recorded(lab, searchers)
+    wait_whole(lab)
+    assert keepers(lab) == {node.label for node in lab.nodes} - {old.label}
+    # Both know it from the registers when they start again.
+    for node in (old, free):
+        node.stop()
+        node.launch()
+    for node in (old, free):
+        node.wait_ready()
+    wait_whole(lab)
+
+
+def test_a_copy_whose_node_is_lost_is_made_on_another(lab: Lab) -> None:
+    """The node that kept one before has files of it: they are put aside, not taken for the new copy's."""
+    wait_whole(lab)
+    operators = lab.coordinators[1].environment | lab.make_key(OPERATORS).environment
+    free = next(node for node in lab.nodes if node.label not in keepers(lab))
+    gone = next(node for node in lab.nodes if node.label in keepers(lab) and node is not decides(lab))
+    with Clients(lab, search) as searchers:
+        searchers.wait_for(10)
+        gone.kill()
+        shutil.rmtree(lab.folder / gone.label)
+        said = move(lab, gone, free, "--timeout", "60", environment=operators)
+        assert f"the copy on {free.label} counts" in said, said
+        searchers.wait_for(10)
+    require_recorded(lab, searchers)
+    wait_whole(lab)
+    size = ledger(lab)["TreeSize"]
+    for node in lab.nodes:
+        if node is gone:
+            continue
+        node.stop()
+        report = facectl("ledger", "verify", "--data", str(lab.folder / node.label), "--json")
+        assert report.returncode == 0, report.stdout + report.stderr
+        assert json.loads(report.stdout)["Leaves"] == size
+    assert list((lab.folder / free.label).glob("ledger-????????-*"))

@@ -1,6 +1,5 @@
 """Suspending an account: no coordinator answers it any more within two seconds, whatever is cut off or down."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,26 +38,14 @@ def enrol(lab: Lab) -> None:
     lab.coordinators[0].index_vectors(COLLECTION, unit_vectors(2, seed=1), ["f0", "f1"])
 
 
-def make_key(lab: Lab, tenant: str) -> Key:
-    made = facectl(
-        "keys", "create", "--person", "someone", "--role", "admin", "--tenant", tenant, "--config", str(lab.config),
-        "--json",
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
-    document = json.loads(made.stdout)
-    return Key(document["AccessKeyId"], document["SecretAccessKey"])
-
-
 @pytest.fixture(scope="module")
 def operators(lab: WiredLab) -> Key:
-    return make_key(lab, OPERATORS)
+    return lab.make_key(OPERATORS)
 
 
 def order(lab: Lab, operators: Key, what: str) -> None:
     """By facectl, at the first coordinator."""
-    environment = lab.coordinators[0].environment | {
-        "AWS_ACCESS_KEY_ID": operators.access_key_id, "AWS_SECRET_ACCESS_KEY": operators.secret_access_key,
-    }
+    environment = lab.coordinators[0].environment | operators.environment
     done = facectl("tenant", what, ACCOUNT, "--reason", "a test's", environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -190,7 +177,7 @@ def test_a_killed_primary_changes_nothing(lab: WiredLab, operators: Key) -> None
 
 def test_a_key_that_is_revoked_is_refused_without_etcd(lab: WiredLab) -> None:
     """The coordinator that is cut off knows the key, and hears of its end from the ledger alone."""
-    key = make_key(lab, ACCOUNT)
+    key = lab.make_key(ACCOUNT)
     asked = lab.coordinators[1]
 
     def error() -> str:
@@ -211,7 +198,7 @@ def test_a_key_that_is_revoked_is_refused_without_etcd(lab: WiredLab) -> None:
 def test_every_process_started_anew_obeys(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(nodes=3, copies=3, ledgers=3)
     enrol(lab)
-    operators = make_key(lab, OPERATORS)
+    operators = lab.make_key(OPERATORS)
     order(lab, operators, "suspend")
     for process in (*lab.nodes, *lab.coordinators):
         process.kill()

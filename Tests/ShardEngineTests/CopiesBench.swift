@@ -138,14 +138,12 @@ final class CopiesBench: Sendable {
 }
 
 /// What holds copies and is told of registers: a node of the bench.
-protocol BenchHost: Sendable {
-    func receive(_ letter: ReplicaLetter)
-    func report(of shard: ShardID) async -> ReplicaReport?
+protocol BenchHost: ReplicaHost {
     func observe(_ register: RegisterState, of shard: ShardID)
 }
 
 extension ShardNode: BenchHost {}
-extension LedgerReplica: BenchHost {}
+extension LedgerShelf: BenchHost {}
 
 /// The register of one shard, seen by every node at once.
 final class SharedRegisters<Host: BenchHost>: ShardRegisters {
@@ -270,7 +268,7 @@ final class LocalPost<Host: BenchHost>: Sendable {
     }
 }
 
-extension LocalPost.Sender: CopySource where Host == ShardNode {
+extension LocalPost.Sender: CopySource {
     func listing(
         of shard: ShardID, on node: NodeID, for receiver: ReplicaID, deadline: ContinuousClock.Instant
     ) async -> CopyListing? { await post.way(name, node)?.listing(of: shard, for: receiver) }

@@ -5,46 +5,12 @@ import SimulatedDisk
 import StorageIO
 import Synchronization
 import Testing
-import WriteAheadLog
 
 @testable import ShardEngine
 
 /// Three copies of a ledger: whoever decides, nothing acknowledged is lost, nothing stands twice, no promise is broken.
 @Suite struct LedgerCopiesTests {
-    private func bench() async throws -> LedgerBench {
-        let bench = LedgerBench()
-        await withTaskGroup { group in
-            for number in 0..<LedgerBench.copies { group.addTask { await bench.start(number) } }
-        }
-        #expect(try await bench.eventually { bench.registers.state.configuration.isr.count == LedgerBench.copies })
-        return bench
-    }
-
-    /// Every signed checkpoint that stands anywhere on a disk.
-    private func promises(_ disk: SimulatedDisk) -> [String] {
-        var notes: [String] = []
-        _ = try? Log.inspect(directory: LedgerSample.directory + "/wal", on: disk) { record in
-            if record.type == .signedCheckpoint { notes.append(String(decoding: record.payload, as: UTF8.self)) }
-        }
-        for path in disk.paths where path.contains("checkpoint") {
-            notes.append(String(decoding: disk.contents(path) ?? [], as: UTF8.self))
-        }
-        return notes
-    }
-
-    /// Each copy is whole, and keeps every promise that any of them ever signed.
-    private func requireWhole(_ bench: LedgerBench, leaves: UInt64, also promises: [String] = []) {
-        let all = Set(bench.disks.flatMap(self.promises) + promises)
-        #expect(!all.isEmpty)
-        for (number, disk) in bench.disks.enumerated() {
-            let report = LedgerInspection.verify(
-                directory: LedgerSample.directory, recordKey: LedgerSample.recordKey, witnessed: all.sorted(),
-                on: disk)
-            #expect(report.fault == nil, "copy \(number): \(report.fault?.description ?? "")")
-            #expect(report.leaves == leaves, "copy \(number)")
-        }
-        #expect(Set(bench.disks.map { LedgerSample.verify($0).root }).count == 1)
-    }
+    private func bench() async throws -> LedgerBench { try await LedgerBench.started() }
 
     @Test func everyCopyHoldsTheSameTree() async throws {
         let bench = try await bench()
@@ -81,7 +47,7 @@ import WriteAheadLog
         for path in ["entries/000", "private/000", "0/000", "checkpoint/000"] {
             #expect(Set(bench.disks.map { $0.contents(tile + path) }).count == 1, "\(path)")
         }
-        requireWhole(bench, leaves: 280)
+        bench.requireWhole(leaves: 280)
     }
 
     @Test func anEntryThatIsAskedAgainStandsOnce() async throws {
@@ -106,7 +72,7 @@ import WriteAheadLog
         }
         #expect(try await bench.status().treeSize == 6)
         await bench.stop()
-        requireWhole(bench, leaves: 6)
+        bench.requireWhole(leaves: 6)
     }
 
     /// Callers go on while primaries are killed, with and without what their disks had not made durable.
@@ -124,7 +90,7 @@ import WriteAheadLog
             for round in 0..<4 {
                 try await Task.sleep(for: .milliseconds(150))
                 let victim = round == 2 ? (bench.primary + 1) % LedgerBench.copies : bench.primary
-                witnessed += promises(bench.disks[victim])
+                witnessed += LedgerBench.promises(bench.disks[victim])
                 await bench.kill(victim, power: round.isMultiple(of: 2))
                 try await Task.sleep(for: .milliseconds(150))
                 await bench.start(victim)
@@ -145,7 +111,7 @@ import WriteAheadLog
         }
         #expect(try await bench.eventually { bench.sizes() == [leaves, leaves, leaves] })
         await bench.stop()
-        requireWhole(bench, leaves: leaves, also: witnessed)
+        bench.requireWhole(leaves: leaves, also: witnessed)
     }
 
     @Test func withoutAMajorityNothingIsAcknowledged() async throws {
@@ -162,7 +128,7 @@ import WriteAheadLog
             acknowledged.withLock { $0 = true }
         }
         await #expect(throws: LedgerError.self) { try await alone.status(LedgerBench.call(.seconds(1))) }
-        #expect(acknowledged.withLock { $0 } == false && alone.ownStatus.treeSize == 2)
+        #expect(acknowledged.withLock { $0 } == false && alone.ownStatus?.treeSize == 2)
         for number in 0..<LedgerBench.copies where number != primary { await bench.start(number) }
         await first.value
         // Whether the first asking was written or not, it stands once.
@@ -170,7 +136,7 @@ import WriteAheadLog
         #expect(try await bench.status().treeSize == 4)
         #expect(try await bench.eventually { bench.sizes() == [4, 4, 4] })
         await bench.stop()
-        requireWhole(bench, leaves: 4)
+        bench.requireWhole(leaves: 4)
     }
 
     /// A copy that counts and has lost its files says so; an empty ledger would hide what was searched.
@@ -182,7 +148,7 @@ import WriteAheadLog
         for number in others { await bench.kill(number) }
         let name = CopiesBench.node(others[0])
         let replica = await LedgerReplica.open(
-            bench.settings(others[0]), on: SimulatedDisk(),
+            bench.settings(CopiesBench.replica(others[0])), on: SimulatedDisk(),
             surroundings: ReplicaSurroundings(
                 node: name, incarnation: bench.registers.raise(name), registers: bench.registers,
                 post: bench.post.from(name)))

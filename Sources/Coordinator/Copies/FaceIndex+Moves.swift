@@ -21,19 +21,23 @@ extension FaceIndex {
     /// The next step of moving the shard's copy from one node to another; to which one, and how far it is.
     ///
     /// Without `new` a move that was begun goes on, and else the node is chosen as for a new shard. From a node to itself:
-    /// a copy that does not count is made anew where its files are not there or not right.
+    /// a copy that does not count is made anew where its files are not there or not right. The ledger's nodes need its key,
+    /// so one is always named.
     package func moveCopy(
         of shard: ShardID, from old: NodeID, to new: NodeID?, in context: CallContext
     ) async throws(CoordinatorError) -> (progress: MoveProgress, to: NodeID) {
         guard settings.placement == .registeredNodes else {
             throw .impossibleMove(reason: "This server is the only node there is")
         }
-        let (handle, place) = try await find(shard, context)
+        let found = try await find(shard, context)
         let copies = try await registered(shard)
+        if found.handle == nil, new == nil || new == old {
+            throw .impossibleMove(
+                reason: "The ledger's copies are moved to another node that is named, and has the ledger's key file")
+        }
         let target = if let new { new } else { try await target(of: copies, leaving: old) }
         let move = CopyMove(
-            handle: handle, place: place, copies: copies, old: old, new: target,
-            scope: context.scope.within(Self.openingLimit))
+            shard: found, copies: copies, old: old, new: target, scope: context.scope.within(Self.openingLimit))
         return (try await step(move), target)
     }
 
@@ -62,7 +66,7 @@ extension FaceIndex {
 
     /// Has another copy in sync become the shard's primary. It has begun when this returns.
     package func resignPrimary(of shard: ShardID, in context: CallContext) async throws(CoordinatorError) {
-        let (_, place) = try await find(shard, context)
+        let place = try await find(shard, context).place
         let copies = try await registered(shard)
         guard copies.register.inSync.count > 1 else {
             throw .impossibleMove(reason: "No other copy of the shard is in sync")
@@ -92,8 +96,9 @@ extension FaceIndex {
     /// Sees to it that the new copy is open. One whose files are not there, or not right, begins again under another
     /// name: nobody counts on it.
     private func goOn(_ move: CopyMove, _ target: RegisteredCopy) async throws(CoordinatorError) -> MoveProgress {
+        guard let handle = move.shard.handle else { return .copying }
         do throws(ShardError) {
-            try await open(target.value.replica, .existing, move)
+            try await open(target.value.replica, .existing, handle, move)
         } catch {
             // One that still counts waits until the others have found that it is gone.
             guard case .damaged = error, move.copies.register.learners.contains(target.value.replica) else {
@@ -110,12 +115,15 @@ extension FaceIndex {
     }
 
     private func isOpen(_ target: RegisteredCopy, _ move: CopyMove) async -> Bool {
-        do throws(ShardError) { try await open(target.value.replica, .existing, move) } catch { return false }
+        guard let handle = move.shard.handle else { return true }
+        do throws(ShardError) { try await open(target.value.replica, .existing, handle, move) } catch { return false }
         return true
     }
 
-    private func open(_ replica: ReplicaID, _ mode: OpenMode, _ move: CopyMove) async throws(ShardError) {
-        try await shards.open(move.handle.descriptor(of: move.place, replica), mode, move.call(on: move.new))
+    private func open(
+        _ replica: ReplicaID, _ mode: OpenMode, _ handle: CollectionHandle, _ move: CopyMove
+    ) async throws(ShardError) {
+        try await shards.open(handle.descriptor(of: move.place, replica), mode, move.call(on: move.new))
     }
 
     private func name(
@@ -129,17 +137,20 @@ extension FaceIndex {
         register.learners.removeAll { $0 == gone?.value.replica }
         register.learners = (register.learners + [replica.replica]).sorted()
         var changes: [RegisterTransaction.Change] = [
-            // A collection that is deleted meanwhile gets no more copies.
-            .unchanged(.map(move.handle.map.collection), expecting: move.handle.mapRevision),
             .put(.shard(register), expecting: move.copies.revision), .put(.replica(replica), expecting: .absent),
         ]
+        let handle = move.shard.handle
+        // A collection that is deleted meanwhile gets no more copies.
+        if let handle { changes.append(.unchanged(.map(handle.map.collection), expecting: handle.mapRevision)) }
         if let gone { changes.append(.delete(.replica(move.place.id, gone.value.replica), expecting: gone.revision)) }
         guard case .committed = try await commit(changes) else { return .copying }
         log.notice(
             "a copy of a shard is moved",
             metadata: ["shard": "\(move.place.id)", "from": "\(move.old)", "to": "\(move.new)"])
+        // A node opens and closes the ledger's copy by itself, as the registers say.
+        guard let handle else { return .copying }
         do throws(ShardError) {
-            try await open(replica.replica, .joining, move)
+            try await open(replica.replica, .joining, handle, move)
         } catch {
             // The next step finds what has become of it.
             said(move, error)
@@ -171,6 +182,7 @@ extension FaceIndex {
             ])
             guard case .committed = outcome else { return .leaving }
         }
+        guard move.shard.handle != nil else { return .done }
         do throws(ShardError) {
             try await shards.drop(move.call(on: move.old))
         } catch {
@@ -200,73 +212,5 @@ extension FaceIndex {
                 "shard": "\(move.place.id)", "from": "\(move.old)", "to": "\(move.new)",
                 "reason": "\(error.sentence)",
             ])
-    }
-
-    // MARK: Registers
-
-    /// A shard of the account's collections, made.
-    private func find(
-        _ shard: ShardID, _ context: CallContext
-    ) async throws(CoordinatorError) -> (CollectionHandle, CollectionMap.Shard) {
-        for register in try await list(.maps) {
-            guard case .map(let map) = register.value, map.made, let place = map.shards.first(where: { $0.id == shard })
-            else { continue }
-            for register in try await list(.allCollections) {
-                guard case .collection(let collection) = register.value, collection.uid == map.collection,
-                    collection.tenant == context.tenant,
-                    let map = try await readFresh(.map(map.collection)), case .map(let value) = map.value
-                else { continue }
-                return (try handle(collection, value, revision: map.revision), place)
-            }
-        }
-        throw .shardNotFound(shard)
-    }
-
-    /// As the store has them now.
-    private func registered(_ shard: ShardID) async throws(CoordinatorError) -> RegisteredCopies {
-        guard let register = try await readFresh(.shard(shard)), case .shard(let value) = register.value else {
-            throw .impossibleMove(reason: "The shard was made before there were registers of copies")
-        }
-        var copies = RegisteredCopies(register: value, revision: register.revision, replicas: [])
-        for name in value.named {
-            guard let register = try await readFresh(.replica(shard, name)), case .replica(let replica) = register.value
-            else { continue }
-            copies.replicas.append(RegisteredCopy(value: replica, revision: register.revision))
-        }
-        return copies
-    }
-}
-
-/// A copy's own register.
-private struct RegisteredCopy {
-    var value: ReplicaRegister
-    var revision: Revision
-}
-
-/// A shard's register and those of the copies that it names.
-private struct RegisteredCopies {
-    var register: ShardRegister
-    var revision: Revision
-    var replicas: [RegisteredCopy]
-
-    var primary: RegisteredCopy? { replicas.first { $0.value.replica == register.primary } }
-    /// Than a shard of this minimum has at least, of which a majority is in sync.
-    var hasOneMore: Bool { replicas.count > 2 * register.minInSync - 1 }
-    func copy(on node: NodeID) -> RegisteredCopy? { replicas.first { $0.value.node == node } }
-}
-
-/// What is moved where, and what the registers say.
-private struct CopyMove {
-    var handle: CollectionHandle
-    var place: CollectionMap.Shard
-    var copies: RegisteredCopies
-    var old: NodeID
-    var new: NodeID
-    var scope: CallScope
-
-    func call(on node: NodeID) -> ShardCall {
-        var there = place
-        there.node = node
-        return scope.call(there)
     }
 }

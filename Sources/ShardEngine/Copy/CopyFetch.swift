@@ -25,7 +25,7 @@ struct CopyFetch: Sendable {
     let logger: Logger
     /// Between two questions whether the files are ready, and after a failure.
     private let pause: Duration
-    private let disk = DispatchQueue(label: "facet-fetch")
+    private let disk = DiskQueue(label: "facet-fetch")
 
     init(
         descriptor: ShardDescriptor, folder: ShardFolder, node: NodeID, source: any CopySource, logger: Logger,
@@ -43,10 +43,10 @@ struct CopyFetch: Sendable {
             logger.notice(
                 "a copy of a shard is fetched",
                 metadata: ["shard": "\(descriptor.shard)", "from": "\(node)", "bytes": "\(bytes)"])
-            try await onDisk { () throws(CopyError) in try prepare(listing) }
+            try await disk.run { () throws(CopyError) in try prepare(listing) }
             var pace = Pace(bytesPerSecond: Self.bytesPerSecond)
             for file in listing.files { try await fetch(file, of: listing.number, &pace) }
-            try await onDisk { () throws(CopyError) in try finish(listing) }
+            try await disk.run { () throws(CopyError) in try finish(listing) }
             await source.release(listing.number, of: descriptor.shard, on: node)
             return listing.end
         } catch {
@@ -98,8 +98,8 @@ struct CopyFetch: Sendable {
         let target = folder.fetched
         let path = target.path + "/" + file.name
         let parent = file.name == CopyNames.state ? target.path : target.segments
-        guard try await onDisk({ () throws(CopyError) in try !isThere(file, at: path) }) else { return }
-        let handle = try await onDisk { () throws(CopyError) in try begin(path) }
+        guard try await disk.run({ () throws(CopyError) in try !isThere(file, at: path) }) else { return }
+        let handle = try await disk.run { () throws(CopyError) in try begin(path) }
         var sums: [UInt8] = []
         for chunk in file.chunks {
             guard !Task.isCancelled else { throw .cancelled }
@@ -108,11 +108,11 @@ struct CopyFetch: Sendable {
                 wanted, of: descriptor.shard, on: node, deadline: .now + Self.patience)
             guard let bytes, bytes.count == chunk.bytes else { throw .gone(file: file.name) }
             sums += CopyDigest.sum(bytes)
-            try await onDisk { () throws(CopyError) in try write(bytes, to: handle, at: chunk.offset) }
+            try await disk.run { () throws(CopyError) in try write(bytes, to: handle, at: chunk.offset) }
             await pace.spent(bytes.count)
         }
         guard CopyDigest.sum(sums) == file.digest else { throw .altered(file: file.name) }
-        try await onDisk { () throws(CopyError) in try complete(handle, path, in: parent) }
+        try await disk.run { () throws(CopyError) in try complete(handle, path, in: parent) }
     }
 
     /// Fetched before, whole: only a file with its own name is, but a disk may have changed it since.
@@ -162,40 +162,29 @@ struct CopyFetch: Sendable {
 
     private func finish(_ listing: CopyListing) throws(CopyError) {
         let target = folder.fetched
-        do throws(LogError) {
-            try Log.begin(
-                after: listing.end.index,
-                epochs: listing.runs.map { LogEpochStart(epoch: $0.epoch, first: $0.first) }, directory: target.log,
-                identity: LogIdentity(descriptor), on: folder.files)
-        } catch {
-            throw .log(error)
-        }
+        try listing.beginLog(in: target.log, of: LogIdentity(descriptor), on: folder.files)
         do throws(FileError) {
             for path in [target.segments, target.path] { try folder.files.synchronizeDirectory(path) }
         } catch {
             throw .file(error)
         }
     }
-
-    /// Runs what may wait for the disk where it holds nobody up.
-    private func onDisk<Value: Sendable>(
-        _ body: @escaping @Sendable () throws(CopyError) -> Value
-    ) async throws(CopyError) -> Value {
-        let result = await withCheckedContinuation {
-            (continuation: CheckedContinuation<Result<Value, CopyError>, Never>) in
-            disk.async {
-                do throws(CopyError) {
-                    continuation.resume(returning: .success(try body()))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
-        }
-        return try result.get()
-    }
 }
 
 extension CopyListing {
+    /// A log that goes on where the files end. `directory` must hold none.
+    func beginLog(
+        in directory: String, of identity: LogIdentity, on files: any FileSystem
+    ) throws(CopyError) {
+        do throws(LogError) {
+            try Log.begin(
+                after: end.index, epochs: runs.map { LogEpochStart(epoch: $0.epoch, first: $0.first) },
+                directory: directory, identity: identity, on: files)
+        } catch {
+            throw .log(error)
+        }
+    }
+
     /// Whether another node's listing is one: names that stand below a shard's folder, each once, and all that a shard
     /// has.
     var isWhole: Bool {
@@ -223,33 +212,5 @@ private struct Pace {
         let due = began + .seconds(Double(bytes) / Double(bytesPerSecond))
         // A cancelled task is noticed before the next chunk.
         if due > .now { _ = try? await Task.sleep(until: due) }
-    }
-}
-
-/// Why a copy was not fetched.
-enum CopyError: Error {
-    /// The source has not lent its files in the time that it may take.
-    case notReady
-    case badListing
-    /// The source does not lend its files any more, or was not reached.
-    case gone(file: String)
-    /// What came is not what the source said.
-    case altered(file: String)
-    case noRoom(String)
-    case file(FileError)
-    case log(LogError)
-    case cancelled
-
-    var text: String {
-        switch self {
-        case .notReady: "the node does not lend its files"
-        case .badListing: "the node's list of files is not that of a shard"
-        case .gone(let file): "the node was not reached, or does not lend \(file) any more"
-        case .altered(let file): "\(file) is not what the node said it is"
-        case .noRoom(let reason): reason
-        case .file(let error): error.sentence
-        case .log(let error): "\(error)"
-        case .cancelled: "the copy is not wanted any more"
-        }
     }
 }

@@ -18,7 +18,7 @@ enum LedgerChange: Sendable {
 
 /// An entry and its caller, who is resumed exactly once.
 struct WaitingEntry: ReplicaRequest {
-    typealias Errand = Never
+    typealias Errand = LedgerErrand
 
     var entry: LedgerEntry
     /// Not begun after this.
@@ -47,13 +47,14 @@ final class LedgerContent: ReplicaContent {
     /// which an idle log is confirmed, which then confirms the checkpoint too.
     private static let signingDelay = Duration.milliseconds(Limits.idleConfirmMilliseconds / 2)
 
-    private let store: LedgerFiles
-    private let view: LedgerView
+    let store: LedgerFiles
+    let view: LedgerView
     private let condition: ReplicaCondition
     private let reader: LedgerRecordReader
-    private let logger: Logger
+    let logger: Logger
+    var copying: LedgerCopying
     /// Log positions of the leaves that no tile holds yet.
-    private var unflushed: [LogIndex] = []
+    private(set) var unflushed: [LogIndex] = []
     /// Size of the newest checkpoint in the log, and in the file.
     private var signedSize: UInt64
     private var filedSize: UInt64 = 0
@@ -61,17 +62,17 @@ final class LedgerContent: ReplicaContent {
     private var filingDue = ContinuousClock.now
     /// When a log that had no room is looked at again.
     private var roomDue: ContinuousClock.Instant?
-    private var lagsForGood = false
 
     init(
         signedSize: UInt64, store: LedgerFiles, view: LedgerView, condition: ReplicaCondition,
-        reader: LedgerRecordReader, logger: Logger
+        reader: LedgerRecordReader, copying: LedgerCopying, logger: Logger
     ) {
         self.signedSize = signedSize
         self.store = store
         self.view = view
         self.condition = condition
         self.reader = reader
+        self.copying = copying
         self.logger = logger
     }
 
@@ -234,7 +235,7 @@ final class LedgerContent: ReplicaContent {
     private func cutLog(_ writer: ReplicaWriter<LedgerContent>) {
         var index = unflushed.first ?? writer.applied.next
         if writer.core.configuration.named.count > 1 {
-            index = LogIndex(index.value - min(index.value, UInt64(Limits.logRecordsKeptForCopies)))
+            index = LogIndex(index.value - min(index.value, writer.surroundings.recordsKeptForCopies))
         }
         do throws(LogError) {
             try writer.log.truncate(before: index)
@@ -242,15 +243,6 @@ final class LedgerContent: ReplicaContent {
             logger.warning("the ledger's log keeps old segments", metadata: ["reason": "\(error.sentence)"])
         }
         writer.step(.logBegins(writer.log.firstIndex))
-    }
-
-    /// Leaves behind those that a primary's log still holds are in its tiles alone, which are not copied yet.
-    func fetchCopy(from source: ReplicaID, _ writer: ReplicaWriter<LedgerContent>) {
-        guard !lagsForGood else { return }
-        lagsForGood = true
-        logger.error(
-            "this copy of the ledger lags behind what the log of its primary still holds, and cannot catch up",
-            metadata: ["replica": "\(writer.replica)", "primary": "\(source)"])
     }
 
     private func fileCheckpoint() throws(FileError) {
@@ -262,9 +254,6 @@ final class LedgerContent: ReplicaContent {
 
     // MARK: The end
 
-    var isWorking: Bool { false }
-    func receive(_ errand: Never, _ writer: ReplicaWriter<LedgerContent>) {}
-
     func finish(_ writer: ReplicaWriter<LedgerContent>) {
         guard writer.failure == nil else { return }
         if writer.core.isAlone, signs(writer) { sign(writer) }
@@ -273,7 +262,8 @@ final class LedgerContent: ReplicaContent {
 
     func close(_ error: ShardError) {
         _ = condition.close(error)
-        view.fail(.stopped(reason: "the server is stopping"))
+        // So that another copy is asked, whatever ends this one.
+        view.fail(.stopped(reason: LedgerError(error).reason))
     }
 }
 

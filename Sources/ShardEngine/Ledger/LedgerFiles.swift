@@ -23,6 +23,15 @@ struct LedgerFiles: Sendable {
         try AtomicFile.read(path(of: tile), on: files, limit: Self.bundleBytesMax)
     }
 
+    /// A part of a tile: shorter than asked for where the tile ends.
+    func read(_ tile: LedgerTile, _ count: Int, at offset: Int) throws(FileError) -> [UInt8] {
+        let handle = try files.open(path(of: tile), .read)
+        defer { handle.close() }
+        let size = try handle.size()
+        guard offset < size else { return [] }
+        return try handle.read(count: min(count, size - offset), at: offset)
+    }
+
     func write(_ bytes: [UInt8], as tile: LedgerTile) throws(FileError) {
         let path = path(of: tile)
         if let slash = path.lastIndex(of: "/") { try files.createDirectory(String(path[..<slash])) }

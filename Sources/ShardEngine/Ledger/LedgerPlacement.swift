@@ -77,7 +77,9 @@ package struct LedgerPlacement: Sendable {
 
     private func found(_ register: ShardRegister, _ node: NodeID) async throws(ControlPlaneError) -> Outcome {
         for found in try await controlPlane.list(.replicas(shard)) {
-            guard case .replica(let copy) = found.value, copy.node == node else { continue }
+            guard case .replica(let copy) = found.value, copy.node == node,
+                (register.inSync + register.learners).contains(copy.replica)
+            else { continue }
             let begins = register.epoch == Epoch(1) && register.primary == copy.replica
             return .copy(copy.replica, begins: begins || !register.inSync.contains(copy.replica))
         }

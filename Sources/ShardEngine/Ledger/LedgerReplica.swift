@@ -4,7 +4,7 @@ import Dispatch
 package import FaceModel
 import Foundation
 import Logging
-package import Replication
+import Replication
 package import StorageIO
 
 /// A copy of the ledger, the only one in an embedded server: its writer thread, and reads beside it.
@@ -12,13 +12,13 @@ package import StorageIO
 /// A copy that cannot be trusted or read still opens, so that the server starts and says why: every call is then refused
 /// with the reason.
 package final class LedgerReplica: LedgerService {
-    private struct Running {
+    struct Running {
         let view: LedgerView
         let condition: ReplicaCondition
         let inbox: ReplicaInbox<WaitingEntry>
     }
 
-    private enum Opening {
+    enum Opening {
         case running(Running)
         case unusable(LedgerError)
     }
@@ -28,16 +28,17 @@ package final class LedgerReplica: LedgerService {
     /// Of a usual record: a leaf and its sealed private record.
     private static let recordBytes = 640
 
-    private let settings: LedgerSettings
-    private let store: LedgerFiles
-    private let opening: Opening
+    let settings: LedgerSettings
+    let store: LedgerFiles
+    let opening: Opening
     /// Reads of tiles, away from the cooperative pool.
-    private let reads = DispatchQueue(label: "facet.ledger.reads")
+    let reads = DispatchQueue(label: "facet.ledger.reads")
 
     /// Recovers the copy in `settings.directory`, or begins one. Returns once it is read and, where it is the only one,
-    /// takes entries.
+    /// takes entries. `replace` is called when other files are to take its place, once.
     package static func open(
-        _ settings: LedgerSettings, on files: any FileSystem, surroundings: ReplicaSurroundings
+        _ settings: LedgerSettings, on files: any FileSystem, surroundings: ReplicaSurroundings,
+        replace: @escaping @Sendable () -> Void = {}
     ) async -> LedgerReplica {
         let register: RegisterState?
         do throws(ControlPlaneError) {
@@ -46,7 +47,8 @@ package final class LedgerReplica: LedgerService {
             // A copy that was here before knows what it saw last.
             register = nil
         }
-        let ledger = LedgerReplica(settings, on: files, register: register, surroundings: surroundings)
+        let ledger = LedgerReplica(
+            settings, on: files, register: register, surroundings: surroundings, replace: replace)
         if register?.configuration.named.count == 1 { await ledger.settle(until: .now + settlingMax) }
         return ledger
     }
@@ -54,7 +56,7 @@ package final class LedgerReplica: LedgerService {
     /// Blocks until the files are read.
     private init(
         _ settings: LedgerSettings, on files: any FileSystem, register: RegisterState?,
-        surroundings: ReplicaSurroundings
+        surroundings: ReplicaSurroundings, replace: @escaping @Sendable () -> Void
     ) {
         self.settings = settings
         let store = LedgerFiles(directory: settings.directory, files: files)
@@ -72,7 +74,7 @@ package final class LedgerReplica: LedgerService {
         opening = .running(running)
         let opened = DispatchSemaphore(value: 0)
         let thread = Thread {
-            Self.run(settings, store, machine, register, surroundings, running, opened)
+            Self.run(settings, store, machine, register, surroundings, running, replace, opened)
         }
         thread.name = "facet-ledger"
         thread.start()
@@ -81,17 +83,24 @@ package final class LedgerReplica: LedgerService {
 
     private static func run(
         _ settings: LedgerSettings, _ store: LedgerFiles, _ machine: LedgerMachine, _ register: RegisterState?,
-        _ surroundings: ReplicaSurroundings, _ running: Running, _ opened: DispatchSemaphore
+        _ surroundings: ReplicaSurroundings, _ running: Running, _ replace: @escaping @Sendable () -> Void,
+        _ opened: DispatchSemaphore
     ) {
         let logger = Logger(label: "facet.ledger")
         let (view, condition, inbox) = (running.view, running.condition, running.inbox)
         do throws(LedgerError) {
+            do throws(FileError) {
+                try store.finishReplacement()
+            } catch {
+                throw .damaged(reason: error.sentence)
+            }
             let recovery = try LedgerRecovery(
                 store, settings: settings, machine: machine, register: register, logger: logger)
             view.use { $0 = recovery.state }
             let content = LedgerContent(
                 signedSize: recovery.signedSize, store: store, view: view, condition: condition,
-                reader: LedgerRecordReader(store: store, view: view, recordKey: settings.recordKey), logger: logger)
+                reader: LedgerRecordReader(store: store, view: view, recordKey: settings.recordKey),
+                copying: LedgerCopying(identity: settings.logIdentity, replace: replace), logger: logger)
             let writer = ReplicaWriter(
                 recovery.opened, applied: recovery.applied, unapplied: recovery.unapplied, content: content,
                 condition: condition, inbox: inbox, recordBytes: recordBytes, surroundings: surroundings,
@@ -173,10 +182,12 @@ package final class LedgerReplica: LedgerService {
     }
 
     /// Ends the writer after what it has begun; returns when its files are closed.
-    package func stop() async {
+    package func stop() async { await stop(.nodeStops) }
+
+    func stop(_ end: ReplicaEnd) async {
         guard case .running(let running) = opening else { return }
         await withCheckedContinuation { continuation in
-            if running.inbox.add(.stop(.nodeStops) { continuation.resume() }) != nil { continuation.resume() }
+            if running.inbox.add(.stop(end) { continuation.resume() }) != nil { continuation.resume() }
         }
     }
 
@@ -208,31 +219,6 @@ package final class LedgerReplica: LedgerService {
 
     private func told(_ error: ShardError, _ running: Running) -> LedgerError {
         running.view.use { $0.failure } ?? LedgerError(error)
-    }
-}
-
-/// For the other copies.
-extension LedgerReplica {
-    package var shard: ShardID { settings.shard }
-
-    package func receive(_ letter: ReplicaLetter) {
-        guard case .running(let running) = opening, letter.shard == settings.shard else { return }
-        // A letter too many is lost like one on its way.
-        _ = running.inbox.add(.letter(letter))
-    }
-
-    package func report(of shard: ShardID) async -> ReplicaReport? {
-        guard case .running(let running) = opening, shard == settings.shard else { return nil }
-        return await withCheckedContinuation { continuation in
-            let refusal = running.inbox.add(.report { continuation.resume(returning: $0) })
-            if refusal != nil { continuation.resume(returning: nil) }
-        }
-    }
-
-    /// The ledger's register as it was read or has changed.
-    package func observe(_ register: RegisterState, of shard: ShardID) {
-        guard case .running(let running) = opening, shard == settings.shard else { return }
-        _ = running.inbox.add(.register(register))
     }
 }
 

@@ -79,6 +79,19 @@ struct ReplicaMemoryFile {
         }
     }
 
+    /// Whose file a folder holds; nil where there is none.
+    static func owner(in folder: String, on files: any FileSystem) throws(ReplicaError) -> ReplicaID? {
+        let path = folder + "/" + name
+        let bytes: [UInt8]
+        do throws(FileError) {
+            guard try files.exists(path) else { return nil }
+            bytes = try AtomicFile.read(path, on: files, limit: bytesMax)
+        } catch {
+            throw .file(error)
+        }
+        return ReplicaID(try fields(of: bytes, path).replica)
+    }
+
     private func decoded(_ bytes: [UInt8]) throws(ReplicaError) -> ReplicaMemory {
         let fields = try Self.fields(of: bytes, path)
         guard fields.shard == shard.bits else { throw .contradiction(reason: "\(path) belongs to another shard") }
