@@ -2,7 +2,6 @@ import ClusterModel
 import FaceModel
 import Replication
 import ShardEngine
-import SimulatedDisk
 import Synchronization
 
 /// The registers of nodes that have no cluster: every shard has one copy, whose register is made when it is first read.
@@ -25,15 +24,12 @@ final class LoneRegisters: ShardRegisters {
     }
 
     private static let byDirectory = Mutex<[String: LoneRegisters]>([:])
-    private static let byDisk = Mutex<[ObjectIdentifier: OfDisk]>([:])
     private let state: Mutex<State>
 
-    private struct OfDisk {
-        weak var disk: SimulatedDisk?
-        let registers: LoneRegisters
-    }
+    init() { state = Mutex(State()) }
 
-    private init(_ state: State = State()) { self.state = Mutex(state) }
+    /// As another's are now.
+    init(like other: LoneRegisters) { state = Mutex(other.state.withLock { $0 }) }
 
     static func of(_ directory: String) -> LoneRegisters {
         byDirectory.withLock { all in
@@ -41,22 +37,6 @@ final class LoneRegisters: ShardRegisters {
             all[directory] = registers
             return registers
         }
-    }
-
-    /// Those of a disk are gone with it.
-    static func of(_ disk: SimulatedDisk) -> LoneRegisters {
-        byDisk.withLock { all in
-            if let held = all[ObjectIdentifier(disk)], held.disk === disk { return held.registers }
-            let registers = LoneRegisters()
-            all[ObjectIdentifier(disk)] = OfDisk(disk: disk, registers: registers)
-            return registers
-        }
-    }
-
-    /// A disk that is a copy of another begins with registers as that one's are.
-    static func take(over disk: SimulatedDisk, by copy: SimulatedDisk) {
-        let state = of(disk).state.withLock { $0 }
-        byDisk.withLock { $0[ObjectIdentifier(copy)] = OfDisk(disk: copy, registers: LoneRegisters(state)) }
     }
 
     /// Of a new life of the directory's node.

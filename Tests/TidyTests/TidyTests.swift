@@ -49,6 +49,19 @@ import Testing
         #expect(ImportRules.pure.isSubset(of: ImportRules.allowed.keys))
     }
 
+    /// CI does not build the benchmarks, and what they take from the tests by a link changes with the tests.
+    @Test func benchmarksImportWhatTheirPackageNames() throws {
+        let package = try SourceTree.text(of: "Benchmarks/Package.swift")
+        let system: Set<String> = ["Dispatch", "Foundation", "Glibc", "Synchronization"]
+        let folders = ["engine", "transport"].map { "Benchmarks/Sources/\($0)-bench" }
+        for path in try SourceTree.files(below: folders) where path.hasSuffix(".swift") {
+            let file = SourceFile(path: path, text: try SourceTree.text(of: path))
+            for (line, module) in ImportRules.imports(of: file) where !system.contains(module) {
+                #expect(package.contains("\"\(module)\""), "\(path):\(line): no package gives \(module)")
+            }
+        }
+    }
+
     /// `scripts/protos.sh` writes both: a schema changed without its Swift, or Swift changed by hand, is found here.
     @Test func generatedSwiftIsThatOfTheSchema() throws {
         let lines = try SourceTree.text(of: "Protos/generated.sha256").split(separator: "\n")
