@@ -43,6 +43,9 @@ package enum Limits {
     /// Newest records that a copy keeps in memory for others that lag a little, and behind which the log is cut.
     package static let replicaRecordsKeptBytes = 1 << 20
     package static let logRecordsKeptForCopies = 262_144
+    /// Copies of a shard compare what they hold so long after a change: often enough that what differs is found while the
+    /// logs still hold how it came about, and next to nothing beside the writes.
+    package static let checkpointDelaySeconds = 30
     /// A batch that changes nothing is answered once the other copies confirm that nothing was decided without this one.
     package static let confirmSecondsMax = 10
     /// Records within which a delete that is asked again is answered as it was the first time.

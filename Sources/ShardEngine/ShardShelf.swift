@@ -95,6 +95,7 @@ final class ShardShelf: Sendable {
             switch try openingStep(shard) {
             case .isOpen(let replica):
                 try replica.requireSame(descriptor, mode)
+                try replica.requireUndamaged()
                 return await replica.settle(until: deadline)
             case .isDamaged(let reason): throw .damaged(shard, reason: reason)
             case .wait(let other): promise = other

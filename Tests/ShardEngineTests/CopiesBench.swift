@@ -16,10 +16,14 @@ final class CopiesBench: Sendable {
     let post = LocalPost<ShardNode>()
     static let dimension = 64
     private let recordsKept: UInt64
+    private let checkpointDelay: Duration
 
-    /// `recordsKept`: behind which a log is cut.
-    init(copies: Int = 3, minISR: Int = 2, recordsKept: UInt64 = 262_144) throws {
+    /// `recordsKept`: behind which a log is cut. `checkpointDelay`: from a change to a comparison of the copies.
+    init(
+        copies: Int = 3, minISR: Int = 2, recordsKept: UInt64 = 262_144, checkpointDelay: Duration = .seconds(30)
+    ) throws {
         self.recordsKept = recordsKept
+        self.checkpointDelay = checkpointDelay
         registers = SharedRegisters(shard, copies: copies, minISR: minISR, post: post)
         for number in 0..<copies { start(number) }
     }
@@ -68,7 +72,8 @@ final class CopiesBench: Sendable {
             directory: "\(root)/\(number)", files: POSIXFileSystem(), pool: ScanPool(threads: 1),
             surroundings: ReplicaSurroundings(
                 node: name, incarnation: registers.raise(name), registers: registers, post: post.from(name),
-                copies: post.from(name), recordsKeptForCopies: recordsKept))
+                copies: post.from(name), recordsKeptForCopies: recordsKept,
+                checkpointDelay: checkpointDelay))
         post.set(name, node)
         return node
     }

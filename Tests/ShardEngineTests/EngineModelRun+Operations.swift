@@ -140,6 +140,7 @@ extension EngineModelRun {
 
     private func noteOpening() async throws {
         buffered = try await shard.statistics().bufferedFaces
+        try require(try shard.countsItself(), "the digest of the state is not that of its rows")
     }
 
     /// After a write that changes nothing no flush is due or under way.

@@ -87,6 +87,12 @@ final class EngineModelShard {
         try await open()
     }
 
+    /// Whether the digest that is kept with every change is that of the rows there are.
+    func countsItself() throws -> Bool {
+        let state = try node.shelf.replica(descriptor.shard).state
+        return try state.digest() == state.recount()
+    }
+
     private func open() async throws {
         state.take()
         try await node.open(descriptor, .existing, call)

@@ -21,6 +21,8 @@ final class FaceContent: ReplicaContent {
     var merge: BackgroundMerge?
     var growth: BucketGrowth
     var copying: FaceCopying
+    /// Since when copies hold what they have not compared; nil where there is nothing.
+    var uncomparedSince: ContinuousClock.Instant?
     /// Why one more face would be refused, as of the last batch.
     var enrolmentRefusal: String?
 
@@ -45,17 +47,20 @@ final class FaceContent: ReplicaContent {
     func apply(_ changes: [Change], through index: LogIndex) throws(ReplicaError) {
         let places = try applied(changes, through: index)
         for change in changes { try grow(change) }
+        owe(changes)
         try show(changes, places: places, at: index)
     }
 
     /// Divisions and maintenance.
     func attend(_ writer: ReplicaWriter<FaceContent>) {
         divideBuckets(writer)
+        compareCopies(writer)
         if writer.isEnding { copying.fetch?.cancel() } else { maintain(writer) }
     }
 
     func patience(_ writer: ReplicaWriter<FaceContent>) -> Int? {
-        owesDivision(writer) ? Limits.idleConfirmMilliseconds : nil
+        let division = owesDivision(writer) ? Limits.idleConfirmMilliseconds : nil
+        return [division, patienceOfComparison(writer)].compactMap(\.self).min()
     }
 
     func receive(_ errand: FaceErrand, _ writer: ReplicaWriter<FaceContent>) {
@@ -84,7 +89,7 @@ final class FaceContent: ReplicaContent {
     /// The tree of buckets after a change.
     private func grow(_ change: Change) throws(ReplicaError) {
         switch change {
-        case .put, .delete: break
+        case .put, .delete, .checkpoint: break
         case .config(let config):
             let roots = config.roots.sorted()
             if roots != tree.tree.roots { tree = DatedTree(roots: roots) }
@@ -107,6 +112,7 @@ final class FaceContent: ReplicaContent {
                 published.condition.setWritesRefused(enrolmentRefusal)
                 return places
             } catch {
+                if case .diverged = error { published.condition.setDamaged(error.text) }
                 guard case .state(_, _, full: true) = error else { throw error }
                 published.condition.setWritesRefused(error.text)
                 Thread.sleep(forTimeInterval: DiskSpace.pause)
@@ -121,7 +127,7 @@ final class FaceContent: ReplicaContent {
             switch change {
             case .put(let put): try store.buffer(put.row)
             case .delete(let delete): store.markDead(delete.id, at: places[delete.id])
-            case .config, .split: break
+            case .config, .split, .checkpoint: break
             }
         }
         growth.count(changes)

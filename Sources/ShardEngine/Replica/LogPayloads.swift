@@ -141,6 +141,27 @@ struct ConfigRecord: Equatable {
     }
 }
 
+/// Payload of a `Checkpoint` record: the digest of the state in front of it.
+struct CheckpointRecord: Equatable {
+    static let version: UInt8 = 1
+
+    var digest: StateDigest
+
+    var payload: [UInt8] { [Self.version] + digest.bytes }
+
+    init(digest: StateDigest) { self.digest = digest }
+
+    init(payload: [UInt8], at index: LogIndex) throws(ReplicaError) {
+        guard payload.first == Self.version else {
+            throw .record(index, reason: "Checkpoint of a version this program does not know")
+        }
+        guard let digest = StateDigest(bytes: Array(payload.dropFirst())) else {
+            throw .record(index, reason: "Checkpoint cannot be read: its length is \(payload.count)")
+        }
+        self.digest = digest
+    }
+}
+
 extension ByteWriter {
     /// A 16-bit length, then the bytes.
     fileprivate mutating func put(sized bytes: [UInt8]) {

@@ -110,7 +110,7 @@ struct OpenedFiles {
                 guard record.lsn <= applied else { return unapplied.append(ReplicaRecord(record)) }
                 do throws(ReplicaError) {
                     switch try Change(ReplicaRecord(record)) {
-                    case .config, .split, nil: break
+                    case .config, .split, .checkpoint, nil: break
                     case .put(let put): buffered.append(put)
                     case .delete(let delete): deleted.insert(delete.id)
                     }
@@ -144,9 +144,11 @@ extension Change {
         case .delete: self = .delete(try DeleteRecord(payload: record.payload, token: record.token, at: record.lsn))
         case .config: self = .config(try ConfigRecord(payload: record.payload, at: record.lsn))
         case .bucketSplit: self = .split(try BucketSplit(payload: record.payload, at: record.lsn), at: record.lsn)
+        case .checkpoint:
+            self = .checkpoint(try CheckpointRecord(payload: record.payload, at: record.lsn).digest, at: record.lsn)
         case .noop, .epochStart: return nil
         case .purge, .userIntent, .faceClaim, .userCommit, .shardSplit, .splitRelease, .splitAbort,
-            .collectionClose, .checkpoint, .leaf, .suspend, .resume, .revoke, .quota, .signedCheckpoint, nil:
+            .collectionClose, .leaf, .suspend, .resume, .revoke, .quota, .signedCheckpoint, nil:
             throw .record(record.lsn, reason: "a record of type \(record.type) cannot stand in this shard's log")
         }
     }

@@ -78,6 +78,8 @@ enum Change: Equatable {
     case config(ConfigRecord)
     /// With its position in the log.
     case split(BucketSplit, at: LogIndex)
+    /// What the state is to be in front of this record, which changes nothing; with its position in the log.
+    case checkpoint(StateDigest, at: LogIndex)
 }
 
 /// Derives the ids of one collection's faces from its id key.

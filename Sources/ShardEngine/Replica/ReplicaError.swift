@@ -20,6 +20,8 @@ enum ReplicaError: Error {
     case missing(directory: String, missing: String)
     /// Files that contradict each other, though each is whole.
     case inconsistent(reason: String)
+    /// What this copy has applied as far as this record is not what the copy had applied that wrote it.
+    case diverged(LogIndex)
     /// What the caller says of the shard is not what its files are, or not what this version can serve.
     case contradiction(reason: String)
     /// The protocol between copies has no further use for this one as it is.
@@ -43,8 +45,8 @@ enum ReplicaError: Error {
         switch self {
         case .log(let error): error.isTransient
         case .segments(.file(.noSpace)), .file(.noSpace), .state(_, _, full: true): true
-        case .segments, .file, .state, .damagedState, .record, .missing, .inconsistent, .contradiction, .replica,
-            .otherRoots:
+        case .segments, .file, .state, .damagedState, .record, .missing, .inconsistent, .diverged, .contradiction,
+            .replica, .otherRoots:
             false
         }
     }
@@ -63,7 +65,7 @@ enum ReplicaError: Error {
             case .damaged, .newerFormat, .tooManyRows, .bufferFull: true
             case .file, .wrongIdentity, .missing, .manifestMissing: false
             }
-        case .damagedState, .record, .inconsistent, .replica: true
+        case .damagedState, .record, .inconsistent, .diverged, .replica: true
         case .file, .state, .missing, .contradiction, .otherRoots: false
         }
     }
@@ -81,6 +83,11 @@ enum ReplicaError: Error {
             """
             its files are missing in \(directory) (no \(missing)): mount the disk if it is not mounted; if it is lost, \
             restore the folder from a backup, or delete the collection and enrol it again
+            """
+        case .diverged(let index):
+            """
+            what this copy holds at log record \(index) is not what the primary held: one of the two applied something \
+            wrongly
             """
         case .inconsistent(let reason), .contradiction(let reason): reason
         case .replica(let reason): reason.text

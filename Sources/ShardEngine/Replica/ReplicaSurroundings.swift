@@ -11,10 +11,13 @@ package struct ReplicaSurroundings: Sendable {
     package var copies: any CopySource
     /// Newest records behind which a log is cut: a copy that lags further is built anew.
     package var recordsKeptForCopies: UInt64
+    /// From a change to the record by which a shard's copies compare what they hold.
+    package var checkpointDelay: Duration
 
     package init(
         node: NodeID, incarnation: Incarnation, registers: any ShardRegisters, post: any ReplicaPost,
-        copies: any CopySource = NoPost(), recordsKeptForCopies: UInt64 = UInt64(Limits.logRecordsKeptForCopies)
+        copies: any CopySource = NoPost(), recordsKeptForCopies: UInt64 = UInt64(Limits.logRecordsKeptForCopies),
+        checkpointDelay: Duration = .seconds(Limits.checkpointDelaySeconds)
     ) {
         self.node = node
         self.incarnation = incarnation
@@ -22,6 +25,7 @@ package struct ReplicaSurroundings: Sendable {
         self.post = post
         self.copies = copies
         self.recordsKeptForCopies = recordsKeptForCopies
+        self.checkpointDelay = checkpointDelay
     }
 }
 

@@ -45,6 +45,13 @@ struct ShardMachine {
         return batch
     }
 
+    /// What every copy is to hold behind the records so far. `place`: the position of the record.
+    func checkpoint(_ digest: StateDigest, at place: LogIndex) -> ShardBatch {
+        ShardBatch(
+            entries: [LogEntry(type: .checkpoint, token: .none, payload: CheckpointRecord(digest: digest).payload)],
+            changes: [.checkpoint(digest, at: place)])
+    }
+
     private func decide(_ proposal: Proposal, known: inout KnownFaces, batch: inout ShardBatch) -> ProposalOutcome {
         guard proposal.roots.sorted() == roots else { return .wrongOwner(roots) }
         switch proposal.request {

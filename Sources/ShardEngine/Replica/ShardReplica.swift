@@ -233,11 +233,15 @@ final class ShardReplica: Sendable {
         }
     }
 
+    func requireUndamaged() throws(ShardError) {
+        if let reason = published.condition.damaged { throw .damaged(descriptor.shard, reason: reason) }
+    }
+
     /// What is answered from; refused where the shard is closed, damaged, owns something else than the caller
     /// believes, or nobody waits for an answer any more.
     func view(_ call: ShardCall) throws(ShardError) -> PublishedReplica.View {
         if let closed = published.condition.closed { throw closed }
-        if let reason = published.condition.damaged { throw .damaged(descriptor.shard, reason: reason) }
+        try requireUndamaged()
         let view = published.current
         guard call.roots.sorted() == view.roots else { throw .wrongOwner(descriptor.shard, owned: view.roots) }
         guard call.deadline > .now else { throw .deadlineExceeded(descriptor.shard) }

@@ -29,7 +29,11 @@ extension ShardState {
         .damagedState(path: path, reason: "the tree of buckets does not fit together")
     }
 
-    static func apply(_ split: BucketSplit, at index: LogIndex, to database: Database) throws {
+    /// Returns what the new rows are.
+    static func apply(
+        _ split: BucketSplit, at index: LogIndex, to database: Database
+    ) throws -> [StateDigest.Item] {
+        var rows: [StateDigest.Item] = []
         let statement = try database.cachedStatement(
             sql: "INSERT INTO bucket (id, parent, centroid, lsn) VALUES (?, ?, ?, ?)")
         for (id, centroid) in [(split.children.0, split.centroids.0), (split.children.1, split.centroids.1)] {
@@ -38,7 +42,9 @@ extension ShardState {
             try statement.execute(arguments: [
                 Int64(id.value), Int64(split.parent.value), Data(writer.bytes), Int64(index.value),
             ])
+            rows.append(.bucket(id: id, parent: split.parent, centroid: writer.bytes, at: index))
         }
+        return rows
     }
 }
 

@@ -44,13 +44,7 @@ final class ShardState: Sendable {
 
     /// The subtree roots this shard owns at the applied index.
     func roots() throws(ReplicaError) -> [LeafID] {
-        let text = try read { try String.fetchOne($0, sql: "SELECT roots FROM meta") } ?? ""
-        let fields = text.split(separator: ",", omittingEmptySubsequences: false)
-        let roots = fields.compactMap { UInt32($0).map(LeafID.init) }
-        guard roots.count == fields.count else {
-            throw .damagedState(path: path, reason: "the subtree roots cannot be read")
-        }
-        return roots.sorted()
+        try read { try Self.roots($0) }
     }
 
     func known(keys: [FaceKey], ids: [FaceID]) throws(ReplicaError) -> KnownFaces {
@@ -95,10 +89,12 @@ final class ShardState: Sendable {
     func apply(_ changes: [Change], through index: LogIndex) throws(ReplicaError) {
         try write { database in
             var balance = 0
-            for change in changes { balance += try Self.apply(change, to: database) }
+            var digest = try Self.digest(database)
+            for change in changes { balance += try Self.apply(change, to: database, &digest) }
             try Self.note(changes, through: index, in: database)
             try database.execute(
-                sql: "UPDATE meta SET applied = ?, faces = faces + ?", arguments: [Int64(index.value), balance])
+                sql: "UPDATE meta SET applied = ?, faces = faces + ?, digest = ?",
+                arguments: [Int64(index.value), balance, Data(digest.bytes)])
         }
     }
 
@@ -173,43 +169,18 @@ final class ShardState: Sendable {
         do { try pool.close() } catch { throw ReplicaError.state(error, path: path) }
     }
 
-    private static func apply(_ change: Change, to database: Database) throws -> Int {
-        switch change {
-        case .put(let put):
-            try database.cachedStatement(
-                sql: """
-                    INSERT INTO face_key (key, count, live) VALUES (?, ?, 1)
-                    ON CONFLICT (key) DO UPDATE SET count = excluded.count, live = 1
-                    """
-            ).execute(arguments: [Data(put.key.bytes), Int64(put.count)])
-            try database.cachedStatement(
-                sql: "INSERT INTO face (id, key, external_image_id, leaf) VALUES (?, ?, ?, ?)"
-            ).execute(arguments: [
-                Data(put.id.bits.bytes), Data(put.key.bytes), put.externalImageID?.text, Int64(put.leaf.value),
-            ])
-            return 1
-        case .delete(let delete):
-            try database.cachedStatement(sql: "DELETE FROM face WHERE id = ?")
-                .execute(arguments: [Data(delete.id.bits.bytes)])
-            try database.cachedStatement(sql: "UPDATE face_key SET count = ?, live = 0 WHERE key = ?")
-                .execute(arguments: [Int64(delete.nextCount), Data(delete.key.bytes)])
-            return -1
-        case .config(let config):
-            let roots = config.roots.map { String($0.value) }.joined(separator: ",")
-            try database.execute(sql: "UPDATE meta SET roots = ?", arguments: [roots])
-            return 0
-        case .split(let split, let index):
-            try apply(split, at: index, to: database)
-            return 0
-        }
-    }
-
     func read<Value>(_ body: (Database) throws -> Value) throws(ReplicaError) -> Value {
         do { return try pool.read(body) } catch { throw ReplicaError.state(error, path: path) }
     }
 
     private func write(_ body: (Database) throws -> Void) throws(ReplicaError) {
-        do { try pool.write(body) } catch { throw ReplicaError.state(error, path: path) }
+        do {
+            try pool.write(body)
+        } catch let error as ReplicaError {
+            throw error
+        } catch {
+            throw ReplicaError.state(error, path: path)
+        }
     }
 }
 
@@ -225,65 +196,5 @@ struct StateRow {
         if let segment = row["segment"] as Int64?, let index = row["row"] as UInt32? {
             place = RowPlace(segment: UInt64(segment), row: index)
         }
-    }
-}
-
-extension ShardState {
-    private static var configuration: Configuration {
-        var configuration = Configuration()
-        configuration.maximumReaderCount = 8
-        configuration.prepareDatabase { database in
-            try database.execute(sql: "PRAGMA synchronous = NORMAL")
-            try database.execute(sql: "PRAGMA secure_delete = ON")
-            try database.execute(sql: "PRAGMA cell_size_check = ON")
-        }
-        return configuration
-    }
-
-    /// The format of `state.sqlite`: docs/formats/state.md.
-    private static var migrator: DatabaseMigrator {
-        var migrator = DatabaseMigrator()
-        migrator.registerMigration("1") { database in
-            try database.execute(
-                sql: """
-                    CREATE TABLE meta (
-                        only INTEGER PRIMARY KEY CHECK (only = 1), applied INTEGER NOT NULL,
-                        placed_segments TEXT NOT NULL, faces INTEGER NOT NULL
-                    );
-                    INSERT INTO meta VALUES (1, 0, '', 0);
-                    CREATE TABLE face (
-                        id BLOB PRIMARY KEY NOT NULL, key BLOB NOT NULL, external_image_id TEXT,
-                        leaf INTEGER NOT NULL, segment INTEGER, row INTEGER
-                    ) WITHOUT ROWID;
-                    CREATE TABLE face_key (
-                        key BLOB PRIMARY KEY NOT NULL, count INTEGER NOT NULL, live INTEGER NOT NULL
-                    ) WITHOUT ROWID;
-                    """)
-        }
-        // Shards from before owned the whole tree.
-        migrator.registerMigration("2") { database in
-            try database.execute(sql: "ALTER TABLE meta ADD COLUMN roots TEXT NOT NULL DEFAULT '0'")
-        }
-        // Shards from before have never split a bucket.
-        migrator.registerMigration("3") { database in
-            try database.execute(
-                sql: """
-                    CREATE TABLE bucket (
-                        id INTEGER PRIMARY KEY NOT NULL, parent INTEGER NOT NULL, centroid BLOB NOT NULL,
-                        lsn INTEGER NOT NULL
-                    );
-                    """)
-        }
-        // Shards from before do not know who deleted what.
-        migrator.registerMigration("4") { database in
-            try database.execute(
-                sql: """
-                    CREATE TABLE deletion (
-                        id BLOB PRIMARY KEY NOT NULL, token BLOB NOT NULL, lsn INTEGER NOT NULL
-                    ) WITHOUT ROWID;
-                    CREATE INDEX deletion_lsn ON deletion (lsn);
-                    """)
-        }
-        return migrator
     }
 }
