@@ -170,6 +170,7 @@ final class LedgerContent: ReplicaContent {
     // MARK: Between batches: what fails here is tried again, the log has the truth.
 
     func attend(_ writer: ReplicaWriter<LedgerContent>) {
+        if writer.isEnding { copying.fetch?.cancel() }
         guard writer.failure == nil, !writer.isEnding else { return }
         lookForRoom(writer)
         if signs(writer), signingDue <= .now { sign(writer) }

@@ -77,13 +77,13 @@ package final class LedgerShelf: LedgerService {
     private func follow() async {
         guard !isStopping else { return }
         do throws(ControlPlaneError) {
-            let named = try await namedCopy()
-            guard named != replica?.replica else { return }
-            if replica != nil {
+            guard let names = try await surroundings.registers.read(shard)?.configuration.named else { return }
+            if let kept = replica?.replica {
+                guard !names.contains(kept) else { return }
                 log.notice("this node keeps its copy of the ledger no more; the files stay until they are removed")
                 await close(.dropped)
             }
-            guard let named else { return }
+            guard let named = try await ownCopy(among: names) else { return }
             do throws(DataDirectoryError) {
                 await begin(try settings(named))
             } catch {
@@ -97,8 +97,7 @@ package final class LedgerShelf: LedgerService {
         }
     }
 
-    private func namedCopy() async throws(ControlPlaneError) -> ReplicaID? {
-        guard let named = try await surroundings.registers.read(shard)?.configuration.named else { return nil }
+    private func ownCopy(among named: [ReplicaID]) async throws(ControlPlaneError) -> ReplicaID? {
         let processes = try await surroundings.registers.processes(of: shard)
         // A copy's own register may come to be known after the one that names it.
         if named.contains(where: { processes[$0] == nil }) { followLater() }
