@@ -16,7 +16,7 @@ struct CopyFetch: Sendable {
     /// the rest. `make loadtest-moves` shows what it reaches.
     private static let bytesPerSecond = 256 << 20
     private static let listingsMax = 300
-    private static let patience = Duration.seconds(10)
+    static let patience = Duration.seconds(10)
 
     let descriptor: ShardDescriptor
     let folder: ShardFolder
@@ -101,12 +101,11 @@ struct CopyFetch: Sendable {
         guard try await disk.run({ () throws(CopyError) in try !isThere(file, at: path) }) else { return }
         let handle = try await disk.run { () throws(CopyError) in try begin(path) }
         var sums: [UInt8] = []
+        var ahead = ChunksAhead(file, of: number, from: source, descriptor.shard, on: node)
+        defer { ahead.cancel() }
         for chunk in file.chunks {
             guard !Task.isCancelled else { throw .cancelled }
-            let wanted = CopyChunk(number: number, file: file.name, offset: chunk.offset, bytes: chunk.bytes)
-            let bytes = await source.read(
-                wanted, of: descriptor.shard, on: node, deadline: .now + Self.patience)
-            guard let bytes, bytes.count == chunk.bytes else { throw .gone(file: file.name) }
+            guard let bytes = await ahead.next(), bytes.count == chunk.bytes else { throw .gone(file: file.name) }
             sums += CopyDigest.sum(bytes)
             try await disk.run { () throws(CopyError) in try write(bytes, to: handle, at: chunk.offset) }
             await pace.spent(bytes.count)
@@ -197,6 +196,36 @@ extension CopyListing {
             && files.allSatisfy { (0...fileBytesMax).contains($0.bytes) && $0.digest.count == KeyedHash.byteCount }
             && epochs && runs.allSatisfy { $0.first <= end.index }
     }
+}
+
+/// Asks for the chunks of a file before they are wanted: while one is summed up and written, the next ones are read and
+/// are on their way.
+private struct ChunksAhead {
+    private static let chunks = 3
+
+    private let wanted: [CopyChunk]
+    private let ask: @Sendable (CopyChunk) async -> [UInt8]?
+    private var asked: [Task<[UInt8]?, Never>] = []
+    private var count = 0
+
+    init(
+        _ file: CopyListing.File, of number: UInt64, from source: any CopySource, _ shard: ShardID, on node: NodeID
+    ) {
+        wanted = file.chunks.map { CopyChunk(number: number, file: file.name, offset: $0.offset, bytes: $0.bytes) }
+        ask = { await source.read($0, of: shard, on: node, deadline: .now + CopyFetch.patience) }
+    }
+
+    /// In order; nil where it cannot be had, and where there are no more.
+    mutating func next() async -> [UInt8]? {
+        while count < wanted.count, asked.count < Self.chunks {
+            let (ask, chunk) = (ask, wanted[count])
+            asked.append(Task { await ask(chunk) })
+            count += 1
+        }
+        return asked.isEmpty ? nil : await asked.removeFirst().value
+    }
+
+    func cancel() { for task in asked { task.cancel() } }
 }
 
 /// Keeps what is fetched below so many bytes a second.
