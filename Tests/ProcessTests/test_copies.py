@@ -1,5 +1,7 @@
 """Shards with three copies: any one node may go, and nothing acknowledged is lost."""
 
+import os
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +13,8 @@ from harness import unit_vectors
 COLLECTION = "copies"
 # A copy that is not heard of is suspected after 1.5 s; a machine with other work needs some more until one has taken over.
 TAKEOVER_SECONDS = 20
+# `make soak` says 600.
+WITHOUT_ETCD_SECONDS = float(os.environ.get("FACET_ETCD_AWAY", "8"))
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +122,44 @@ def test_deleted_faces_stay_deleted_through_takeovers(lab: Lab) -> None:
         gone.start()
         wait_whole(lab)
         assert not set(ids) & set(lab.coordinators[0].face_ids(COLLECTION))
+
+
+def test_without_etcd_healthy_shards_serve(lab: Lab) -> None:
+    """Only what changes the cluster itself waits: nobody who enrols, deletes or searches sees an error."""
+    wait_whole(lab)
+    missed: list[str] = []
+
+    def use(coordinator: Coordinator, number: int, index: int) -> str:
+        face = enrol(coordinator, number + 10, index)
+        vector = unit_vectors(1, seed=1_000_000 * (number + 11) + index)[0]
+        matches = coordinator.search_vector(COLLECTION, vector, limit=1, cosine=0.99).json["FaceMatches"]
+        if [match["Face"]["FaceId"] for match in matches] != [face]:
+            missed.append(f"{face}: {matches}")
+        if index % 4 == 0:
+            coordinator.client().delete_faces(CollectionId=COLLECTION, FaceIds=[face])
+            return f"deleted {face}"
+        time.sleep(0.05)
+        return face
+
+    with Clients(lab, use) as users:
+        users.wait_for(10)
+        for member in lab.etcd:
+            member.kill()
+        end = time.monotonic() + WITHOUT_ETCD_SECONDS
+        while time.monotonic() < end:
+            users.wait_for(1)
+        assert all(coordinator.metrics()["facet_control_plane_stale"] == 1 for coordinator in lab.coordinators)
+        for member in lab.etcd:
+            member.start()
+        users.wait_for(10)
+    users.require_no_error()
+    assert not missed, f"{len(missed)} faces were enrolled and not found: {missed[:3]}"
+    there = set(lab.coordinators[1].face_ids(COLLECTION))
+    deleted = {answer.removeprefix("deleted ") for answer in users.answered if answer.startswith("deleted ")}
+    assert not deleted & there
+    assert set(users.answered) - there == {f"deleted {face}" for face in deleted}
+    print(f"{len(users.answered)} answers, the longest after {users.longest:.2f} s")
+    wait_whole(lab)
 
 
 def test_a_cluster_that_starts_again_has_everything(lab: Lab) -> None:
