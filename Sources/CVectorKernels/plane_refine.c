@@ -123,7 +123,7 @@ TARGET_AVX2 ALWAYS_INLINE int32_t row_sum_avx2(const facet_plane_query *query, c
     return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
 }
 
-TARGET_AVX2 ALWAYS_INLINE __m128i four_sums(
+TARGET_AVX2 ALWAYS_INLINE __m128i four_sums_avx2(
     const facet_plane_query *query, const uint8_t *rows, size_t stride, const uint32_t at[4], int planes) {
     const __m256i a = row_parts(query, rows + at[0] * stride, planes);
     const __m256i b = row_parts(query, rows + at[1] * stride, planes);
@@ -148,53 +148,82 @@ TARGET_AVX2 ALWAYS_INLINE int four_go_on(
     return _mm_movemask_ps(_mm_cmp_ps(top, _mm_set1_ps(limit->bound), _CMP_NLT_UQ));
 }
 
-// Four rows together: their sums are added up, and their ceilings computed, in one go.
+// Four rows together: their sums are added up, and their ceilings computed, in one go; around each variant's sums of
+// four rows, and of one for those that are left.
+#define REFINE_FOURS(four_sums, row_sum)                                                                             \
+    const size_t row_bytes = (size_t)planes * query->groups;                                                         \
+    const __m128i shift = _mm_cvtsi32_si128(planes);                                                                 \
+    const __m128i centre = _mm_set1_epi32(((1 << (before + planes)) - 1) * query->total);                            \
+    size_t done = 0, found = 0;                                                                                      \
+    if (count >= 4) prefetch_first(rows, factors, row_bytes, positions, count);                                      \
+    for (; done + 4 <= count; done += 4) {                                                                           \
+        for (size_t i = done + PREFETCH_ROWS; i < done + PREFETCH_ROWS + 4 && i < count; i++)                        \
+            prefetch_row(rows, factors, row_bytes, positions[i]);                                                    \
+        uint32_t at[4];                                                                                              \
+        int32_t four[4];                                                                                             \
+        __builtin_memcpy(at, positions + done, sizeof at);                                                           \
+        const __m128i first = _mm_sll_epi32(_mm_loadu_si128((const __m128i *)(sums + done)), shift);                 \
+        const __m128i sum = _mm_add_epi32(first, four_sums(query, rows, row_bytes, at, planes));                     \
+        const int mask = four_go_on(_mm_sub_epi32(_mm_slli_epi32(sum, 1), centre), factors, at, limit);              \
+        _mm_storeu_si128((__m128i *)four, sum);                                                                      \
+        for (int i = 0; i < 4; i++) {                                                                                \
+            positions[found] = at[i];                                                                                \
+            sums[found] = four[i];                                                                                   \
+            found += (size_t)(mask >> i & 1);                                                                        \
+        }                                                                                                            \
+    }                                                                                                                \
+    REFINE(done, found, row_sum)
+
 TARGET_AVX2 static size_t refine_avx2(
     const facet_plane_query *query, const uint8_t *rows, const float *factors, int before, int planes,
     const facet_plane_limit *limit, uint32_t *positions, int32_t *sums, size_t count) {
-    const size_t row_bytes = (size_t)planes * query->groups;
-    const __m128i shift = _mm_cvtsi32_si128(planes);
-    const __m128i centre = _mm_set1_epi32(((1 << (before + planes)) - 1) * query->total);
-    size_t done = 0, found = 0;
-    if (count >= 4) prefetch_first(rows, factors, row_bytes, positions, count);
-    for (; done + 4 <= count; done += 4) {
-        for (size_t i = done + PREFETCH_ROWS; i < done + PREFETCH_ROWS + 4 && i < count; i++)
-            prefetch_row(rows, factors, row_bytes, positions[i]);
-        uint32_t at[4];
-        int32_t four[4];
-        __builtin_memcpy(at, positions + done, sizeof at);
-        const __m128i first = _mm_sll_epi32(_mm_loadu_si128((const __m128i *)(sums + done)), shift);
-        const __m128i sum = _mm_add_epi32(first, four_sums(query, rows, row_bytes, at, planes));
-        const int mask = four_go_on(_mm_sub_epi32(_mm_slli_epi32(sum, 1), centre), factors, at, limit);
-        _mm_storeu_si128((__m128i *)four, sum);
-        for (int i = 0; i < 4; i++) {
-            positions[found] = at[i];
-            sums[found] = four[i];
-            found += (size_t)(mask >> i & 1);
-        }
-    }
-    REFINE(done, found, row_sum_avx2)
+    REFINE_FOURS(four_sums_avx2, row_sum_avx2)
+}
+
+// The 64 components of eight bytes of a row: sixteen parts of <b, Q> of four components each.
+TARGET_AVX512 ALWAYS_INLINE __m512i add_eight_bytes(__m512i total, const uint8_t *bytes, __m512i code) {
+    uint64_t bits;
+    __builtin_memcpy(&bits, bytes, sizeof bits);
+    return _mm512_dpbusd_epi32(total, _mm512_maskz_set1_epi8(bits, 1), code);
 }
 
 TARGET_AVX512 ALWAYS_INLINE int32_t row_sum_avx512(const facet_plane_query *query, const uint8_t *row, int planes) {
-    const __m512i one = _mm512_set1_epi8(1);
     __m512i total = _mm512_setzero_si512();
     for (int plane = 0; plane < planes; plane++, row += query->groups) {
         total = _mm512_slli_epi32(total, 1);
-        for (size_t byte = 0; byte < query->groups; byte += 8) {
-            uint64_t bits;
-            __builtin_memcpy(&bits, row + byte, sizeof bits);
-            const __m512i code = _mm512_loadu_si512(query->codes + byte * BITS);
-            total = _mm512_dpbusd_epi32(total, _mm512_maskz_mov_epi8(bits, one), code);
-        }
+        for (size_t byte = 0; byte < query->groups; byte += 8)
+            total = add_eight_bytes(total, row + byte, _mm512_loadu_si512(query->codes + byte * BITS));
     }
     return _mm512_reduce_add_epi32(total);
+}
+
+TARGET_AVX512 ALWAYS_INLINE __m256i halves(__m512i wide) {
+    return _mm256_add_epi32(_mm512_castsi512_si256(wide), _mm512_extracti64x4_epi64(wide, 1));
+}
+
+// Four rows share the query's codes, and their sums wait for none of each other.
+TARGET_AVX512 ALWAYS_INLINE __m128i four_sums_avx512(
+    const facet_plane_query *query, const uint8_t *rows, size_t stride, const uint32_t at[4], int planes) {
+    const uint8_t *row[4];
+    __m512i total[4];
+    for (int i = 0; i < 4; i++) row[i] = rows + at[i] * stride, total[i] = _mm512_setzero_si512();
+    for (int plane = 0; plane < planes; plane++) {
+        for (int i = 0; i < 4; i++) total[i] = _mm512_slli_epi32(total[i], 1);
+        for (size_t byte = 0; byte < query->groups; byte += 8) {
+            const __m512i code = _mm512_loadu_si512(query->codes + byte * BITS);
+            for (int i = 0; i < 4; i++) total[i] = add_eight_bytes(total[i], row[i] + byte, code);
+        }
+        for (int i = 0; i < 4; i++) row[i] += query->groups;
+    }
+    const __m256i all = _mm256_hadd_epi32(
+        _mm256_hadd_epi32(halves(total[0]), halves(total[1])), _mm256_hadd_epi32(halves(total[2]), halves(total[3])));
+    return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
 
 TARGET_AVX512 static size_t refine_avx512(
     const facet_plane_query *query, const uint8_t *rows, const float *factors, int before, int planes,
     const facet_plane_limit *limit, uint32_t *positions, int32_t *sums, size_t count) {
-    REFINE(0, 0, row_sum_avx512)
+    REFINE_FOURS(four_sums_avx512, row_sum_avx512)
 }
 
 #endif

@@ -172,25 +172,38 @@ TARGET_AVX512 ALWAYS_INLINE void store_avx512(__m512i all, __m512i odd, int shif
     _mm512_storeu_si512(sums + 32, last);
 }
 
-TARGET_AVX512 static void sums_avx512(
-    const facet_plane_query *queries, size_t query_count, const uint8_t *tiles, size_t tile_bytes, size_t count,
+// `query_count` is known where this is called: sums that are indexed at run time would live in memory, not in registers.
+TARGET_AVX512 ALWAYS_INLINE void sums_avx512_of(
+    const facet_plane_query *queries, int query_count, const uint8_t *tiles, size_t tile_bytes, size_t count,
     int planes, int onto, uint16_t *const *sums) {
     const size_t groups = queries[0].groups;
-    const int some = (int)query_count;
     for (size_t t = 0; t < count; t++) {
         const uint8_t *plane = tiles + t * tile_bytes;
         __m512i all[FACET_PLANE_QUERIES_MAX], odd[FACET_PLANE_QUERIES_MAX];
-        for (int q = 0; q < some; q++) all[q] = odd[q] = _mm512_setzero_si512();
+        for (int q = 0; q < query_count; q++) all[q] = odd[q] = _mm512_setzero_si512();
         for (int p = 0; p < planes; p++, plane += groups * FACET_TILE_ROWS) {
-            for (int q = 0; q < some; q++)
+            // Sums so far weigh twice as much as this plane's.
+            for (int q = 0; p > 0 && q < query_count; q++)
                 all[q] = _mm512_slli_epi16(all[q], 1), odd[q] = _mm512_slli_epi16(odd[q], 1);
             size_t at = 0;
             for (; at + RUN_GROUPS <= groups; at += RUN_GROUPS)
-                add_run_avx512(queries, some, plane, at, RUN_GROUPS, all, odd);
-            if (at < groups) add_run_avx512(queries, some, plane, at, groups - at, all, odd);
+                add_run_avx512(queries, query_count, plane, at, RUN_GROUPS, all, odd);
+            if (at < groups) add_run_avx512(queries, query_count, plane, at, groups - at, all, odd);
         }
         prefetch_rest(plane, tiles + (t + 1) * tile_bytes);
-        for (int q = 0; q < some; q++) store_avx512(all[q], odd[q], planes, onto, sums[q] + t * FACET_TILE_ROWS);
+        for (int q = 0; q < query_count; q++)
+            store_avx512(all[q], odd[q], planes, onto, sums[q] + t * FACET_TILE_ROWS);
+    }
+}
+
+TARGET_AVX512 static void sums_avx512_by_count(
+    const facet_plane_query *queries, size_t query_count, const uint8_t *tiles, size_t tile_bytes, size_t count,
+    int planes, int onto, uint16_t *const *sums) {
+    switch (query_count) {
+    case 1: return sums_avx512_of(queries, 1, tiles, tile_bytes, count, planes, onto, sums);
+    case 2: return sums_avx512_of(queries, 2, tiles, tile_bytes, count, planes, onto, sums);
+    case 3: return sums_avx512_of(queries, 3, tiles, tile_bytes, count, planes, onto, sums);
+    case 4: return sums_avx512_of(queries, 4, tiles, tile_bytes, count, planes, onto, sums);
     }
 }
 
@@ -200,7 +213,8 @@ void facet_plane_sums_with(
     int variant, const facet_plane_query *queries, size_t query_count, const uint8_t *tiles, size_t tile_bytes,
     size_t count, int planes, int onto, uint16_t *const *sums) {
 #if defined(__x86_64__)
-    if (variant == AVX512) return sums_avx512(queries, query_count, tiles, tile_bytes, count, planes, onto, sums);
+    if (variant == AVX512)
+        return sums_avx512_by_count(queries, query_count, tiles, tile_bytes, count, planes, onto, sums);
     if (variant == AVX2) return sums_avx2_by_count(queries, query_count, tiles, tile_bytes, count, planes, onto, sums);
 #endif
     (void)variant;
