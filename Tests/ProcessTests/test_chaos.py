@@ -26,7 +26,7 @@ GROUPS = {
 
 @pytest.mark.skipif(not MINUTES, reason="FACET_CHAOS_MINUTES says for how long")
 def test_every_promise_is_kept(make_lab: Callable[..., WiredLab], capsys: pytest.CaptureFixture[str]) -> None:
-    lab = make_lab(WiredLab, members=3, deadline=DEADLINE, copies=COPIES)
+    lab = make_lab(WiredLab, members=3, deadline=DEADLINE, copies=COPIES, ledgers=COPIES)
     chaos = Chaos(lab, SEED, MINUTES * 60, ONLY or None)
     report = chaos.run()
     with capsys.disabled():
