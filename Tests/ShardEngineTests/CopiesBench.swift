@@ -178,6 +178,14 @@ final class SharedRegisters<Host: BenchHost>: ShardRegisters {
     }
 
     var state: RegisterState { held.withLock { $0.register } }
+    /// As a backup has it: every node hears of it.
+    func restore(_ configuration: ShardConfiguration) {
+        let state = held.withLock { state in
+            state.register = RegisterState(configuration: configuration, revision: state.register.revision + 1)
+            return state.register
+        }
+        for node in post.all { node.observe(state, of: shard) }
+    }
     func setDown(_ down: Bool) { held.withLock { $0.down = down } }
 
     func raise(_ node: NodeID) -> Incarnation {

@@ -68,6 +68,22 @@ import WriteAheadLog
         #expect(bench.disks[number].contents(kept) != nil)
     }
 
+    /// A copy that knows of a newer register is not given up for one that does not name it.
+    @Test func aRegisterFromABackupMovesNothing() async throws {
+        let bench = try await LedgerBench.started()
+        try await bench.append(1)
+        let number = (bench.primary + 1) % LedgerBench.copies
+        let shelf = try #require(bench.post.node(CopiesBench.node(number)))
+        #expect(try await bench.eventually { shelf.ownStatus?.treeSize == 2 })
+        var older = bench.registers.state.configuration.without([CopiesBench.replica(number)])
+        older.version = bench.registers.state.configuration.version - 1
+        bench.registers.restore(older)
+        #expect(try await bench.eventually { shelf.ownStatus?.refusing?.contains("restored from a backup") == true })
+        try await Task.sleep(for: .milliseconds(100))
+        #expect(shelf.ownStatus?.treeSize == 2)
+        await bench.stop()
+    }
+
     // MARK: One fetch
 
     /// A ledger of its own of 300 leaves, the first 256 of them in tiles, which a test spoils.

@@ -77,13 +77,14 @@ package final class LedgerShelf: LedgerService {
     private func follow() async {
         guard !isStopping else { return }
         do throws(ControlPlaneError) {
-            guard let names = try await surroundings.registers.read(shard)?.configuration.named else { return }
-            if let kept = replica?.replica {
-                guard !names.contains(kept) else { return }
+            guard let register = try await surroundings.registers.read(shard)?.configuration else { return }
+            if let kept = replica {
+                // A register from a backup, older than what the copy has seen, moves nothing: the copy stops and says so.
+                guard !register.named.contains(kept.replica), register.version >= kept.versionSeen else { return }
                 log.notice("this node keeps its copy of the ledger no more; the files stay until they are removed")
                 await close(.dropped)
             }
-            guard let named = try await ownCopy(among: names) else { return }
+            guard let named = try await ownCopy(among: register.named) else { return }
             do throws(DataDirectoryError) {
                 await begin(try settings(named))
             } catch {
@@ -128,6 +129,8 @@ package final class LedgerShelf: LedgerService {
             inTurn { [self] in await replace(settings) }
         }
         state.withLock { $0.replica = replica }
+        // What changed while it was opened was told to nobody. Where it cannot be read the copy asks when it needs to know.
+        if let register = try? await surroundings.registers.read(shard) { replica.observe(register, of: shard) }
     }
 
     private func close(_ end: ReplicaEnd) async {
