@@ -11,6 +11,8 @@ import WriteAheadLog
 /// with the first bundle that is missing.
 struct LedgerFetch: Sendable {
     private static let patience = Duration.seconds(10)
+    /// So that what another node says stays a number of leaves.
+    private static let bundlesMax: UInt64 = 1 << 40
     private static let bundleBytesMax = 256 * (Limits.recordPayloadBytesMax + 16)
 
     let identity: LogIdentity
@@ -39,7 +41,7 @@ struct LedgerFetch: Sendable {
             guard let listing else { throw .notReady }
             var machine = machine
             let own = machine.flushedSize / LedgerTile.width
-            guard listing.number >= own else { throw .badListing }
+            guard (own...Self.bundlesMax).contains(listing.number) else { throw .badListing }
             logger.notice(
                 "a copy of the ledger is fetched",
                 metadata: ["from": "\(node)", "leaves": "\((listing.number - own) * LedgerTile.width)"])
