@@ -182,7 +182,7 @@ final class LedgerContent: ReplicaContent {
         var due: [ContinuousClock.Instant] = []
         if let roomDue { due.append(roomDue) }
         if signs(writer) { due.append(signingDue) }
-        if filedSize < committedSize { due.append(filingDue) }
+        if filedSize < committedSize, copying.fetch == nil { due.append(filingDue) }
         return due.min().map { max(1, Int(ContinuousClock.now.duration(to: $0) / .milliseconds(1)) + 1) }
     }
 
@@ -211,7 +211,9 @@ final class LedgerContent: ReplicaContent {
         }
     }
 
+    /// Not beside a fetch, which writes the same tiles.
     private func keepFiles(_ writer: ReplicaWriter<LedgerContent>) {
+        guard copying.fetch == nil else { return }
         do throws(FileError) {
             try flush(writer)
             if filedSize < committedSize { try fileCheckpoint() }
