@@ -12,6 +12,7 @@ package enum RegisterKey: Hashable, Sendable {
     case live(NodeID)
     case replica(ShardID, ReplicaID)
     case shard(ShardID)
+    case split(ShardID)
     case controller
 
     package var path: String {
@@ -26,6 +27,7 @@ package enum RegisterKey: Hashable, Sendable {
         case .live(let node): "live/\(node)"
         case .replica(let shard, let replica): "replica/\(shard)/\(replica)"
         case .shard(let shard): "shard/\(shard)"
+        case .split(let shard): "split/\(shard)"
         case .controller: "controller"
         }
     }
@@ -43,6 +45,7 @@ package enum RegisterFamily: Hashable, Sendable {
     case replicas(ShardID)
     case allReplicas
     case shards
+    case splits
 
     package var prefix: String {
         switch self {
@@ -56,6 +59,7 @@ package enum RegisterFamily: Hashable, Sendable {
         case .replicas(let shard): "replica/\(shard)/"
         case .allReplicas: "replica/"
         case .shards: "shard/"
+        case .splits: "split/"
         }
     }
 }
@@ -71,6 +75,7 @@ package enum RegisterValue: Hashable, Sendable {
     case live(LiveRegister)
     case replica(ReplicaRegister)
     case shard(ShardRegister)
+    case split(SplitRegister)
     case controller(ControllerRegister)
 
     package var key: RegisterKey {
@@ -85,6 +90,7 @@ package enum RegisterValue: Hashable, Sendable {
         case .live(let value): .live(value.node)
         case .replica(let value): .replica(value.shard, value.replica)
         case .shard(let value): .shard(value.shard)
+        case .split(let value): .split(value.shard)
         case .controller: .controller
         }
     }

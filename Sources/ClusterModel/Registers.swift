@@ -75,17 +75,33 @@ package struct CollectionMap: Hashable, Sendable {
             self.roots = roots
         }
     }
+    /// A root below which the faces were divided between two shards: one has it still, the other has `second`.
+    package struct Division: Hashable, Sendable {
+        package var root: LeafID
+        package var second: LeafID
+        package var sides: SplitProgress.Sides
+        package init(root: LeafID, second: LeafID, sides: SplitProgress.Sides) {
+            self.root = root
+            self.second = second
+            self.sides = sides
+        }
+    }
     package var collection: CollectionUID
     package var version: UInt64
     /// False until every shard's files have been made. From then on a shard whose files are missing is a loss, never
     /// an empty shard.
     package var made: Bool
     package var shards: [Shard]
-    package init(collection: CollectionUID, version: UInt64, made: Bool, shards: [Shard]) {
+    /// In the order in which they were made: a face's root is found by following them from its anchor.
+    package var divisions: [Division]
+    package init(
+        collection: CollectionUID, version: UInt64, made: Bool, shards: [Shard], divisions: [Division] = []
+    ) {
         self.collection = collection
         self.version = version
         self.made = made
         self.shards = shards
+        self.divisions = divisions
     }
 }
 

@@ -326,6 +326,8 @@ package protocol ShardService: Sendable {
     /// in its place. Returns once that has begun: where too few would be left it waits for another to join.
     /// `call.roots` are not compared.
     func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError)
+    /// A step of splitting the shard, and how far the node's copy is then. `call.roots` are compared by steps that write.
+    func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress
     /// Returns when every face is durable and visible to every later search.
     func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome
     func delete(

@@ -23,7 +23,7 @@ extension RegisterCodec {
         case .controller(let controller):
             fields["controller"] = controller.controller.text
             fields.put(controller.since, as: "since_ms")
-        case .cluster, .tenant, .accessKey, .collection, .map, .node:
+        case .cluster, .tenant, .accessKey, .collection, .map, .split, .node:
             preconditionFailure("\(value.key.path) is no register of replication")
         }
     }

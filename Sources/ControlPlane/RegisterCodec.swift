@@ -19,12 +19,9 @@ package enum RegisterCodec {
         case .collection(let collection):
             encode(collection, into: &fields)
         case .map(let map):
-            fields["collection"] = map.collection.description
-            fields["version"] = map.version
-            fields["made"] = map.made
-            fields["shards"] = map.shards.map {
-                ["id": $0.id.description, "node": $0.node.text, "roots": $0.roots.map(\.value)] as [String: Any]
-            }
+            encode(map, into: &fields)
+        case .split(let split):
+            encode(split, into: &fields)
         case .node(let node):
             encode(node, into: &fields)
         case .incarnation, .live, .replica, .shard, .controller:
@@ -59,6 +56,7 @@ package enum RegisterCodec {
         case "key": return .accessKey(try accessKey(fields))
         case "collection": return .collection(try collection(fields))
         case "map": return .map(try map(fields))
+        case "split": return .split(try split(fields))
         case "nodes": return .node(try node(fields))
         default:
             if let value = try replicationValue(fields, path: path) { return value }
@@ -103,23 +101,6 @@ package enum RegisterCodec {
             modelVersion: try fields.get("model_version"), dimension: try fields.get("dimension"),
             sealedKey: try fields.data("sealed_key"), tags: try fields.get("tags"),
             created: try fields.time("created_ms"))
-    }
-
-    /// Maps of the first version have no `made`, and no `node` in a shard: everything lay in one process.
-    private static func map(_ fields: RegisterFields) throws(ControlPlaneError) -> CollectionMap {
-        var shards: [CollectionMap.Shard] = []
-        for shard in try fields.get("shards") as [[String: Any]] {
-            let node = shard["node"].map { ($0 as? String).flatMap(NodeID.init) } ?? .embedded
-            guard let id = (shard["id"] as? String).flatMap(ShardID.init(text:)), let node,
-                let roots = shard["roots"] as? [Int]
-            else { throw fields.unreadable("shards") }
-            let leaves = roots.compactMap { UInt32(exactly: $0) }.map { LeafID($0) }
-            guard leaves.count == roots.count else { throw fields.unreadable("shards") }
-            shards.append(.init(id: id, node: node, roots: leaves))
-        }
-        return CollectionMap(
-            collection: CollectionUID(try fields.bits("collection")), version: try fields.count("version"),
-            made: fields.has("made") ? try fields.get("made") : false, shards: shards)
     }
 
     private static func encode(_ node: NodeRegister, into fields: inout RegisterFields) {

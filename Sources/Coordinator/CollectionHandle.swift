@@ -41,8 +41,9 @@ struct CollectionHandle: Sendable {
     var map: CollectionMap
     var secrets: CollectionSecrets
 
-    /// The subtree root that a new face belongs below: the anchor of the same number is the nearest to it.
-    func home(of vector: RotatedVector) -> LeafID { LeafID(UInt32(secrets.anchors.home(of: vector))) }
+    /// The subtree root that a new face belonged below before any shard was split: the anchor of the same number is the
+    /// nearest to it.
+    func anchor(of vector: RotatedVector) -> LeafID { LeafID(UInt32(secrets.anchors.home(of: vector))) }
 
     func descriptor(of shard: CollectionMap.Shard, _ replica: ReplicaID) -> ShardDescriptor {
         ShardDescriptor(
@@ -53,12 +54,25 @@ struct CollectionHandle: Sendable {
 }
 
 extension CollectionMap {
-    /// How many anchors the collection has: one for each root. Nil for a map whose roots are not 0, 1, 2 ... once each,
+    /// The subtree root that a new face belongs below: from its anchor along the divisions that were made since.
+    func home(of vector: RotatedVector, from anchor: LeafID) -> LeafID {
+        var root = anchor
+        for division in divisions where division.root == root {
+            let sides = DirectionPair(division.sides.first, division.sides.second)
+            if sides.isNearerToSecond(vector) { root = division.second }
+        }
+        return root
+    }
+
+    /// How many anchors the collection has: one for each root that no division brought. Nil for a map whose roots are not 0, 1, 2 ... once each,
     /// which another version of Facet may write.
     var anchorCount: Int? {
         let roots = shards.flatMap(\.roots).sorted()
         let numbered = roots.enumerated().allSatisfy { $0.element.value == UInt32($0.offset) }
-        return numbered && (1...Limits.shardsPerCollectionMax).contains(roots.count) ? roots.count : nil
+        guard numbered, (1...Limits.shardsPerCollectionMax).contains(roots.count), divisions.count < roots.count else {
+            return nil
+        }
+        return roots.count - divisions.count
     }
 }
 

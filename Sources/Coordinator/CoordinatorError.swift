@@ -63,6 +63,7 @@ extension ShardError {
         switch self {
         case .unknownShard: "is not open there"
         case .wrongDimension(let expected, let got): "has vectors of \(expected) components, not \(got)"
+        case .wrongOwner(_, owned: []): "has just been split, and the map does not say so yet"
         case .wrongOwner(_, let owned):
             "owns the subtrees \(owned.map { String($0.value) }.joined(separator: ", ")), which the map denies"
         case .notPrimary: "is decided for by another of its copies"

@@ -127,12 +127,12 @@ extension FaceIndex {
         _ faces: [NewFace], in handle: CollectionHandle, _ context: CallContext
     ) async throws(CoordinatorError) -> [StoredFaceSummary] {
         guard !faces.isEmpty else { return [] }
-        let homes = faces.map { handle.home(of: $0.vector) }
+        let homes = FaceHomes(faces.map(\.vector), in: handle)
         let gathering = await gather(
             EnrolledFaces(), from: handle, context.scope,
-            choosing: { map in map.shards.filter { shard in homes.contains(where: shard.roots.contains) } }
+            choosing: { map in homes.shards(of: map) }
         ) { (shard, call) async throws(ShardError) in
-            let positions = homes.indices.filter { shard.roots.contains(homes[$0]) }
+            let positions = homes.positions(in: shard)
             let outcome = try await self.shards.enrol(positions.map { faces[$0] }, call)
             guard outcome.faces.count == positions.count else {
                 throw .unreachable(
@@ -166,6 +166,27 @@ extension FaceIndex {
         let hash = KeyedHash.sha256(
             context.token.bits.bytes + withUnsafeBytes(of: UInt32(ordinal).bigEndian, Array.init))
         return RequestToken(Bits128(bigEndian: hash))
+    }
+}
+
+/// Which shards the faces of one request belong to, by the map that they are enrolled at.
+private final class FaceHomes: Sendable {
+    private let faces: [(vector: RotatedVector, anchor: LeafID)]
+    private let homes = Mutex<[LeafID]>([])
+
+    init(_ vectors: [RotatedVector], in handle: CollectionHandle) {
+        faces = vectors.map { ($0, handle.anchor(of: $0)) }
+    }
+
+    /// Those that any face belongs to; from here on by this map.
+    func shards(of map: CollectionMap) -> [CollectionMap.Shard] {
+        let found = faces.map { map.home(of: $0.vector, from: $0.anchor) }
+        homes.withLock { $0 = found }
+        return map.shards.filter { shard in found.contains(where: shard.roots.contains) }
+    }
+
+    func positions(in shard: CollectionMap.Shard) -> [Int] {
+        homes.withLock { homes in homes.indices.filter { shard.roots.contains(homes[$0]) } }
     }
 }
 

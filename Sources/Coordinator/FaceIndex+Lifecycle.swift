@@ -143,7 +143,10 @@ extension FaceIndex {
         directories.forget(map.collection)
         // More than once only where copies choose another primary while they are removed.
         for _ in 0..<Self.racesMax {
-            guard await drop(try await registers(of: map).map(\.home), of: map, scope) else { return false }
+            let found = try await registers(of: map)
+            guard await drop(found.map(\.home), of: map, scope) else { return false }
+            // Once no shard is left that its halves could come of.
+            guard await drop(found.flatMap(\.halves), of: map, scope) else { return false }
             // Read behind the removal: nobody changes the register of a shard that has no copy.
             let registers = try await registers(of: map)
             if try await removeRegisters(of: registers, map, revision: revision) { return true }

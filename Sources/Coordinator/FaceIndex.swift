@@ -19,6 +19,7 @@ package final class FaceIndex: Sendable {
     let cache = CollectionCache()
     let directories = BucketDirectories()
     let starts = NodeStarts()
+    let seat = ControllerSeat()
     let log = Logger(label: "facet.coordinator")
     let measures = CoordinatorMetrics()
     let standings: StandingKeeper

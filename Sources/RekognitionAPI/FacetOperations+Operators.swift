@@ -51,6 +51,20 @@ extension Operation {
         return Answer([:])
     }
 
+    /// Begins a split, or does its next step, and says how far it is.
+    static func splitShard(_ call: Call) async throws(APIError) -> Answer {
+        let shard: ShardID = try call.fields.required("Shard", try call.fields.id("Shard"))
+        let abort = try call.fields.flag("Abort") ?? false
+        let report = try await call.index { (index) throws(CoordinatorError) in
+            try await index.splitShard(shard, abort: abort, in: call.context)
+        }
+        var members: [String: JSONValue] = [
+            "Stage": .text(report.stage.rawValue), "Halves": .texts(report.halves.map(\.description)),
+        ]
+        if let trouble = report.trouble { members["Trouble"] = .text(trouble) }
+        return Answer(.object(members))
+    }
+
     private static func node(_ call: Call, _ name: String) throws(APIError) -> NodeID? {
         try call.fields.name(name, allowed: "a node's name")
     }

@@ -71,6 +71,12 @@ struct RequestFields: Sendable {
         return integer
     }
 
+    func flag(_ name: String) throws(APIError) -> Bool? {
+        guard let value = member(name) else { return nil }
+        guard case .flag(let flag) = value else { throw invalid(name, "must be true or false") }
+        return flag
+    }
+
     func number(_ name: String, in range: ClosedRange<Double>) throws(APIError) -> Double? {
         guard let value = member(name) else { return nil }
         guard case .number(let number) = value, range.contains(number) else {

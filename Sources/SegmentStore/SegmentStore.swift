@@ -133,6 +133,23 @@ package final class SegmentStore {
         obsolete += names
     }
 
+    /// Writes rows of another shard's segment, but for those that are `left`, to a segment of this one: nil where that is
+    /// none. Rows under a leaf that is not `kept` are written under the one that `rehome` says. Long; durable, and named
+    /// by the manifest, when it returns.
+    package func copy(
+        _ segment: Segment, leaving left: RowBitmap, kept: (LeafID) -> Bool, rehome: @escaping CompactionJob.Rehoming
+    ) throws(SegmentError) {
+        let moved = Set(segment.leaves.map(\.leaf).filter { !kept($0) })
+        let job = CompactionJob(
+            inputs: [segment], dead: [left], split: moved, rehome: rehome, number: takeNumber(),
+            identity: manifest.identity, directory: directory, mapsPlanes: mapsPlanes, files: files)
+        let merged = try job.merge()
+        guard let copy = merged.segment else { return }
+        var next = manifest
+        next.insert(copy, footerChecksum: merged.footerChecksum)
+        try swap(next, (segments + [copy]).sorted { $0.number < $1.number })
+    }
+
     /// The job failed or is not wanted: what it wrote goes with `removeObsoleteFiles`. Not for one that was given to
     /// `install`, whatever came of that.
     package func abandon(_ job: CompactionJob) { markUnused(job.number) }

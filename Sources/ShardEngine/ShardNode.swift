@@ -49,6 +49,10 @@ package final class ShardNode: ShardService {
         try await shelf.replica(call.shard).retire(replica)
     }
 
+    package func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress {
+        try await shelf.replica(call.shard).split(step, call)
+    }
+
     package func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
         let outcome = try await write(.enrol(faces), call)
         guard case .enrolled(let ids, let lsn) = outcome else { preconditionFailure("an enrolment became \(outcome)") }

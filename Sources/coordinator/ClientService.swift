@@ -14,6 +14,9 @@ struct ClientService {
     /// What a request may take on its way in and out, beside the work for it.
     private static let transferAllowance = Duration.seconds(1)
 
+    /// Between two looks for splits that wait for their next step.
+    private static let splitInterval = Duration.seconds(1)
+
     let settings: ServiceSettings
     let metrics: MetricsRegistry
     let host: String
@@ -66,6 +69,9 @@ struct ClientService {
                 every: .milliseconds(Limits.revocationSweepMilliseconds),
                 complaint: "revoked keys cannot be put into the ledger now"
             ) { () async throws(CoordinatorError) in try await index.carryRevocations() },
+            Repeated(every: splitInterval, complaint: "splits of shards cannot go on now") {
+                () async throws(CoordinatorError) in try await index.advanceSplits()
+            },
         ]
     }
 

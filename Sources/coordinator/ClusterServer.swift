@@ -54,7 +54,8 @@ struct ClusterServer {
             index, keys: RegisterKeyDirectory(controlPlane: registers.mirror, masterKey: masterKey),
             beside: [
                 Repeated(every: Self.sweepInterval, complaint: "deletions cannot be finished now") {
-                    () async throws(CoordinatorError) in try await index.finishDeletions()
+                    () async throws(CoordinatorError) in
+                    if try await index.takesSeat() { try await index.finishDeletions() }
                 },
                 Repeated(every: Self.openInterval, complaint: "copies cannot be opened now") {
                     () async throws(CoordinatorError) in try await index.openCopies(within: Self.openLimit)

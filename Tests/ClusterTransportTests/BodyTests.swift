@@ -50,6 +50,47 @@ import Testing
         #expect(FieldBytes.remaining(until: now + .seconds(1 << 40), now: now) == 3_600_000)
     }
 
+    @Test(arguments: seeds) func splits(seed: UInt64) throws {
+        var arbitrary = Arbitrary(seed: seed)
+        let call = arbitrary.call(node)
+        let halves = (0..<2).map { number in
+            SplitPlan.Half(shard: ShardID(arbitrary.bits()), root: LeafID(UInt32(2 * arbitrary.int(0...99) + number)))
+        }
+        let plan = SplitPlan(first: halves[0], second: halves[1])
+        for step in [SplitStep.look, .begin(plan), .release, .abort] {
+            guard case (.split(step), let read) = try request(.split, WireSplitRequest(step, try wire(call))) else {
+                throw BodyError("step", "another one was read")
+            }
+            #expect(read.shard == call.shard)
+        }
+        let dimension = arbitrary.dimension()
+        for stage in SplitProgress.Stage.allCases {
+            let isWhole = stage == .whole
+            let sides = SplitProgress.Sides(first: arbitrary.vector(dimension), second: arbitrary.vector(dimension))
+            let progress = SplitProgress(
+                stage: stage, hasHalves: arbitrary.bool(), plan: isWhole ? nil : plan, end: LogIndex(seed),
+                epoch: Epoch(seed + 1), sides: isWhole ? nil : sides, trouble: arbitrary.bool() ? "disk full" : nil)
+            #expect(try sent(WireSplitAnswer(progress)).domain() == progress)
+        }
+    }
+
+    @Test func halvesComeInPairs() throws {
+        var wrong = WireSplitRequest(
+            .begin(
+                SplitPlan(
+                    first: .init(shard: ShardID(Bits128(high: 1, low: 1)), root: .root),
+                    second: .init(shard: ShardID(Bits128(high: 1, low: 2)), root: LeafID(1)))), WireShardCall())
+        wrong.halves.removeLast()
+        #expect(throws: BodyError.self) { try wrong.domain() }
+        wrong.halves = []
+        #expect(throws: BodyError.self) { try wrong.domain() }
+        var answer = WireSplitAnswer(SplitProgress(stage: .whole))
+        answer.stage = 2
+        #expect(throws: BodyError.self) { try answer.domain() }
+        answer.stage = 9
+        #expect(throws: BodyError.self) { try answer.domain() }
+    }
+
     @Test(arguments: seeds) func enrolments(seed: UInt64) throws {
         var arbitrary = Arbitrary(seed: seed)
         let call = arbitrary.call(node)

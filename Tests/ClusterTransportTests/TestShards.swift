@@ -43,6 +43,10 @@ final class TestShards: ShardService {
         try await next(call).open(descriptor, mode, call)
     }
     func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) { _ = next(call) }
+    func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress {
+        _ = next(call)
+        return SplitProgress(stage: .whole)
+    }
     func drop(_ call: ShardCall) async throws(ShardError) { _ = next(call) }
     func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
         try await next(call).enrol(faces, call)

@@ -150,9 +150,9 @@ import Testing
             for value in try Samples.everyRegister { try await store.put(value) }
             for (family, count) in [
                 (RegisterFamily.tenants, 1), (.accessKeys, 1), (.collections(.embedded), 1),
-                (.collections(.cluster), 0), (.allCollections, 1), (.maps, 1), (.nodes, 1),
+                (.collections(.cluster), 0), (.allCollections, 1), (.maps, 2), (.nodes, 1),
                 (.live, 1), (.allReplicas, 1), (.replicas(ShardID(Bits128(high: .max, low: 1))), 1),
-                (.replicas(ShardID(Bits128(high: 0, low: 1))), 0), (.shards, 1),
+                (.replicas(ShardID(Bits128(high: 0, low: 1))), 0), (.shards, 1), (.splits, 1),
             ] {
                 #expect(try await store.list(family).count == count, "\(family)")
             }

@@ -36,7 +36,7 @@ import Testing
             let page = try await index.listFaces(collection: name, only: nil, after: nil, limit: 9, in: context)
             return page.faces.map { "\($0.id)" } + [page.nextToken ?? "no more"]
         case .statistics: return ["\(try await index.describeCollection(name, in: context).faceCount)"]
-        case .open, .drop, .retire, .buckets, .sample: return []
+        case .open, .drop, .retire, .split, .buckets, .sample: return []
         }
     }
 
@@ -53,7 +53,7 @@ import Testing
     }
 
     private static let asking = FlakyShards.Operation.allCases.filter {
-        ![.open, .drop, .retire, .buckets, .sample].contains($0)
+        ![.open, .drop, .retire, .split, .buckets, .sample].contains($0)
     }
 
     @Test(arguments: asking) func whatPassesIsNotSeen(_ operation: FlakyShards.Operation) async throws {

@@ -236,6 +236,9 @@ private final class LyingNode: ShardService {
     func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace] { [] }
     func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {}
     func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {}
+    func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress {
+        throw .unknownShard(call.shard)
+    }
     func drop(_ call: ShardCall) async throws(ShardError) {}
     func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
         throw .unknownShard(call.shard)

@@ -258,6 +258,15 @@ import Testing
         #expect(AskingAgain.pause(after: .max) == .milliseconds(250))
     }
 
+    /// It was split, and its files are gone: nobody can open it any more.
+    @Test func aShardThatIsInTheMapNoMoreMakesItBeRead() {
+        var (fanout, asks) = started(Fixture.map(shards: 1))
+        _ = fanout.step(.failed(asks[0], .unknownShard(asks[0].shard.id)))
+        #expect(fanout.step(wrongOwner(asks[0])).compactMap(\.earlierReads) == [0])
+        let newer = Fixture.map(version: 2, [(7, [0]), (8, [1])])
+        #expect(fanout.step(.mapRead(newer)).compactMap(\.ask).map(\.shard) == newer.shards)
+    }
+
     @Test func aNewerMapBeginsTheSearchAgain() {
         var (fanout, old) = started(Fixture.map(shards: 3))
         _ = fanout.step(.answered(old[0], Fixture.answer([Fixture.candidate(1, 0.9)])))

@@ -5,7 +5,7 @@ import Synchronization
 /// Sends each call to the node it names, and breaks calls on request.
 package final class FlakyShards: ShardService {
     package enum Operation: Hashable, Sendable, CaseIterable {
-        case open, drop, retire, enrol, delete, search, buckets, sample, faces, vector, list, statistics
+        case open, drop, retire, split, enrol, delete, search, buckets, sample, faces, vector, list, statistics
     }
 
     package enum Fault: Hashable, Sendable {
@@ -52,6 +52,10 @@ package final class FlakyShards: ShardService {
 
     package func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {
         try await pass(.retire, call) { (node) async throws(ShardError) in try await node.retire(replica, call) }
+    }
+
+    package func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress {
+        try await pass(.split, call) { (node) async throws(ShardError) in try await node.split(step, call) }
     }
 
     package func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {

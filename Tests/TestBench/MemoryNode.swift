@@ -89,6 +89,10 @@ package final class MemoryNode: ShardService {
 
     package func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {}
 
+    package func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress {
+        throw .writesRefused(call.shard, reason: "a node in memory splits nothing")
+    }
+
     package func drop(_ call: ShardCall) async throws(ShardError) {
         state.withLock { state in
             state.open.remove(call.shard)

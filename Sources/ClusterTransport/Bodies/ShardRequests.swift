@@ -7,6 +7,7 @@ enum ShardRequest: Sendable {
     case open(ShardDescriptor, OpenMode)
     case drop
     case retire(ReplicaID)
+    case split(SplitStep)
     case enrol([NewFace])
     case delete([FaceID], token: RequestToken)
     case search([ShardSearch])

@@ -9,7 +9,7 @@ enum FrameKind: UInt8, Hashable, Sendable, CaseIterable {
 /// What a request asks. The numbers are final.
 enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case open = 1
-    case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics, buckets, sample, retire
+    case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics, buckets, sample, retire, split
     case append = 32
     case record, ledgerStatus, standing
     case post = 64
@@ -39,6 +39,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .copy: "copy"
         case .chunk: "chunk"
         case .retire: "retire"
+        case .split: "split"
         }
     }
 
@@ -58,7 +59,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         switch self {
         case .post, .report, .copy, .chunk: true
         case .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics, .nodeStatistics, .buckets,
-            .sample, .retire, .append, .record, .ledgerStatus, .standing:
+            .sample, .retire, .split, .append, .record, .ledgerStatus, .standing:
             false
         }
     }

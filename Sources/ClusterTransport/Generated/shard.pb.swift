@@ -175,6 +175,120 @@ nonisolated struct WireRetireAnswer: Sendable {
   init() {}
 }
 
+nonisolated struct WireSplitHalf: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 16 bytes
+  var shard: Data = Data()
+
+  var root: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireSplitRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var call: WireShardCall {
+    get {_call ?? WireShardCall()}
+    set {_call = newValue}
+  }
+  /// Returns true if `call` has been explicitly set.
+  var hasCall: Bool {self._call != nil}
+  /// Clears the value of `call`. Subsequent reads from it will return its default value.
+  mutating func clearCall() {self._call = nil}
+
+  var step: WireSplitRequest.Step = .look
+
+  var halves: [WireSplitHalf] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum Step: SwiftProtobuf.Enum, Swift.CaseIterable {
+    typealias RawValue = Int
+    case look // = 0
+
+    /// with the two halves
+    case begin // = 1
+    case release // = 2
+    case abort // = 3
+    case UNRECOGNIZED(Int)
+
+    init() {
+      self = .look
+    }
+
+    init?(rawValue: Int) {
+      switch rawValue {
+      case 0: self = .look
+      case 1: self = .begin
+      case 2: self = .release
+      case 3: self = .abort
+      default: self = .UNRECOGNIZED(rawValue)
+      }
+    }
+
+    var rawValue: Int {
+      switch self {
+      case .look: return 0
+      case .begin: return 1
+      case .release: return 2
+      case .abort: return 3
+      case .UNRECOGNIZED(let i): return i
+      }
+    }
+
+    // The compiler won't synthesize support with the UNRECOGNIZED case.
+    static let allCases: [WireSplitRequest.Step] = [
+      .look,
+      .begin,
+      .release,
+      .abort,
+    ]
+
+  }
+
+  init() {}
+
+  fileprivate var _call: WireShardCall? = nil
+}
+
+nonisolated struct WireSplitAnswer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0 whole, 1 dividing, 2 divided, 3 released
+  var stage: UInt32 = 0
+
+  var hasHalves_p: Bool = false
+
+  /// two, or none when whole
+  var halves: [WireSplitHalf] = []
+
+  var end: UInt64 = 0
+
+  var epoch: UInt64 = 0
+
+  var dimension: UInt32 = 0
+
+  /// two vectors, little-endian fp32; none when whole
+  var sides: Data = Data()
+
+  /// empty where nothing keeps it waiting
+  var trouble: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct WireEnrolRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -992,6 +1106,154 @@ nonisolated extension WireRetireAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
   }
 
   static func ==(lhs: WireRetireAnswer, rhs: WireRetireAnswer) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSplitHalf: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SplitHalf"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}shard\0\u{1}root\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.shard) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.root) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.shard.isEmpty {
+      try visitor.visitSingularBytesField(value: self.shard, fieldNumber: 1)
+    }
+    if self.root != 0 {
+      try visitor.visitSingularUInt32Field(value: self.root, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSplitHalf, rhs: WireSplitHalf) -> Bool {
+    if lhs.shard != rhs.shard {return false}
+    if lhs.root != rhs.root {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSplitRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SplitRequest"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}call\0\u{1}step\0\u{1}halves\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._call) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.step) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.halves) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._call {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.step != .look {
+      try visitor.visitSingularEnumField(value: self.step, fieldNumber: 2)
+    }
+    if !self.halves.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.halves, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSplitRequest, rhs: WireSplitRequest) -> Bool {
+    if lhs._call != rhs._call {return false}
+    if lhs.step != rhs.step {return false}
+    if lhs.halves != rhs.halves {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSplitRequest.Step: SwiftProtobuf._ProtoNameProviding {
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0LOOK\0\u{1}BEGIN\0\u{1}RELEASE\0\u{1}ABORT\0")
+}
+
+nonisolated extension WireSplitAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SplitAnswer"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stage\0\u{3}has_halves\0\u{1}halves\0\u{1}end\0\u{1}epoch\0\u{1}dimension\0\u{1}sides\0\u{1}trouble\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.stage) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.hasHalves_p) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.halves) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.end) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 7: try { try decoder.decodeSingularBytesField(value: &self.sides) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.trouble) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.stage != 0 {
+      try visitor.visitSingularUInt32Field(value: self.stage, fieldNumber: 1)
+    }
+    if self.hasHalves_p != false {
+      try visitor.visitSingularBoolField(value: self.hasHalves_p, fieldNumber: 2)
+    }
+    if !self.halves.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.halves, fieldNumber: 3)
+    }
+    if self.end != 0 {
+      try visitor.visitSingularUInt64Field(value: self.end, fieldNumber: 4)
+    }
+    if self.epoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.epoch, fieldNumber: 5)
+    }
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 6)
+    }
+    if !self.sides.isEmpty {
+      try visitor.visitSingularBytesField(value: self.sides, fieldNumber: 7)
+    }
+    if !self.trouble.isEmpty {
+      try visitor.visitSingularStringField(value: self.trouble, fieldNumber: 8)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSplitAnswer, rhs: WireSplitAnswer) -> Bool {
+    if lhs.stage != rhs.stage {return false}
+    if lhs.hasHalves_p != rhs.hasHalves_p {return false}
+    if lhs.halves != rhs.halves {return false}
+    if lhs.end != rhs.end {return false}
+    if lhs.epoch != rhs.epoch {return false}
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs.sides != rhs.sides {return false}
+    if lhs.trouble != rhs.trouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -50,7 +50,8 @@ extension RequestRunner {
         case .chunk:
             let message = try WireChunkRequest(body: body)
             (asked, call) = (try message.domain(), message.call)
-        case .open, .drop, .retire, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
+        case .open, .drop, .retire, .split, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list,
+            .statistics,
             .nodeStatistics, .append, .record, .ledgerStatus, .standing:
             preconditionFailure("\(method.label) asks no replica")
         }

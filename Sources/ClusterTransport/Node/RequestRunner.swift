@@ -43,7 +43,8 @@ struct RequestRunner: Sendable {
         case .append, .record, .ledgerStatus, .standing: try await runLedger(method, frame, &request)
         case .nodeStatistics: try await runNodeStatistics(frame, &request)
         case .post, .report, .copy, .chunk: try await runReplicas(method, frame, &request)
-        case .open, .drop, .retire, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics:
+        case .open, .drop, .retire, .split, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list,
+            .statistics:
             try await runShard(method, frame, &request)
         }
     }
@@ -78,6 +79,8 @@ struct RequestRunner: Sendable {
         case .retire(let replica):
             try await shards.retire(replica, call)
             return WireRetireAnswer().frame(.response, id: id)
+        case .split(let step):
+            return WireSplitAnswer(try await shards.split(step, call)).frame(.response, id: id)
         case .enrol(let faces):
             return WireEnrolAnswer(try await shards.enrol(faces, call)).frame(.response, id: id)
         case .delete(let faces, let token):
@@ -115,6 +118,9 @@ struct RequestRunner: Sendable {
         case .retire:
             let message = try WireRetireRequest(body: body)
             return (.retire(try Fields.id(message.replica, "replica")), try message.call.domain(node: node, now: now))
+        case .split:
+            let message = try WireSplitRequest(body: body)
+            return (try message.domain(), try message.call.domain(node: node, now: now))
         case .enrol:
             let message = try WireEnrolRequest(body: body)
             return (try message.domain(), try message.call.domain(node: node, now: now))
@@ -213,7 +219,8 @@ struct RequestRunner: Sendable {
         case .standing:
             let message = try WireStandingRequest(body: body)
             (asked, call) = (.standing(known: message.known), message.call)
-        case .open, .drop, .retire, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list, .statistics,
+        case .open, .drop, .retire, .split, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list,
+            .statistics,
             .nodeStatistics, .post, .report, .copy, .chunk:
             preconditionFailure("\(method.label) does not ask the ledger")
         }

@@ -27,6 +27,11 @@ package final class RemoteShards: ShardService {
         }
     }
 
+    package func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress {
+        let answer: WireSplitAnswer = try await ask(.split, call) { WireSplitRequest(step, $0) }
+        return try checked(call) { () throws(BodyError) in try answer.domain() }
+    }
+
     package func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
         let answer: WireEnrolAnswer = try await ask(.enrol, call) { WireEnrolRequest(faces, $0) }
         return try checked(call) { () throws(BodyError) in try answer.domain(count: faces.count) }

@@ -65,18 +65,32 @@ extension FaceIndex {
         try await shards.open(handle.descriptor(of: shard, replica.replica), .existing, scope.call(shard))
     }
 
-    /// The shard's copies; a shard that was made before there were registers of them gets its own.
+    /// The shard's copies; a shard that was made before there were registers of them gets its own. `wrongOwner` where the
+    /// collection's map does not have the shard any more: others took its place.
     func registeredCopies(
         of shard: CollectionMap.Shard, in handle: CollectionHandle
     ) async throws(ShardError) -> ShardCopies {
+        let found: ShardCopies?
         do throws(CoordinatorError) {
-            if let copies = try await copies(of: shard.id) { return copies }
-            _ = try await completeRegisters(of: handle)
-            if let copies = try await copies(of: shard.id) { return copies }
-            throw .controlPlane(.unreadable(path: RegisterKey.shard(shard.id).path, reason: "it is missing"))
+            found = try await copiesOrNewOnes(of: shard, in: handle)
         } catch {
             throw .unreachable(
                 shard.id, node: shard.node, reason: "its registers cannot be used: \(error)", outcomeUnknown: false)
         }
+        guard let found else { throw .wrongOwner(shard.id, owned: []) }
+        return found
+    }
+
+    /// Nil where the shard is in the map no more.
+    private func copiesOrNewOnes(
+        of shard: CollectionMap.Shard, in handle: CollectionHandle
+    ) async throws(CoordinatorError) -> ShardCopies? {
+        if let copies = try await copies(of: shard.id) { return copies }
+        var handle = handle
+        try await readMapAgain(&handle)
+        guard handle.map.shards.contains(where: { $0.id == shard.id }) else { return nil }
+        _ = try await completeRegisters(of: handle)
+        if let copies = try await copies(of: shard.id) { return copies }
+        throw .controlPlane(.unreadable(path: RegisterKey.shard(shard.id).path, reason: "it is missing"))
     }
 }

@@ -30,6 +30,9 @@ extension FaceIndex {
             throw .impossibleMove(reason: "This server is the only node there is")
         }
         let found = try await find(shard, context)
+        guard try await readFresh(.split(shard)) == nil else {
+            throw .impossibleMove(reason: "The shard is being split; its halves can be moved when it is")
+        }
         let copies = try await registered(shard)
         if found.handle == nil, new == nil || new == old {
             throw .impossibleMove(

@@ -95,6 +95,7 @@ extension FaceIndex {
                 registered.registers.append(register)
                 copies.formUnion(value.named.map { .replica(shard.id, $0) })
             }
+            if let split = try await readFresh(.split(shard.id)) { registered.registers.append(split) }
             for key in copies.sorted(by: { $0.path < $1.path }) {
                 if let register = try await readFresh(key) { registered.registers.append(register) }
             }
@@ -131,6 +132,16 @@ struct RegisteredShard: Sendable {
             if case .replica(let replica) = register.value { replica.node } else { nil }
         }
         return ShardHome(shard: shard, nodes: nodes.isEmpty ? [shard.node] : Set(nodes))
+    }
+
+    /// Of its halves, which its nodes may have files of where it is being split.
+    var halves: [ShardHome] {
+        registers.flatMap { register -> [ShardHome] in
+            guard case .split(let split) = register.value else { return [] }
+            return split.plan.halves.map {
+                ShardHome(shard: .init(id: $0.shard, node: shard.node, roots: [$0.root]), nodes: home.nodes)
+            }
+        }
     }
 }
 

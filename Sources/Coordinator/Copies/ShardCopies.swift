@@ -38,6 +38,24 @@ struct NewCopies: Sendable {
         self.init(of: shard.id, [(ReplicaID(shard.id.bits), shard.node)], minInSync: 1)
     }
 
+    /// Copies that hold what a shard held at the end of `epoch`: those that have files of it, and those that learn. Nobody
+    /// reigns in that epoch.
+    init(
+        halfOf parent: ShardRegister, _ half: ShardID, made: [ReplicaRegister], learning: [ReplicaRegister],
+        epoch: Epoch
+    ) {
+        let first = made.first { $0.replica == parent.primary } ?? made[0]
+        shard = ShardRegister(
+            shard: half, generation: parent.generation, version: 1, epoch: epoch, primary: first.replica.half(half),
+            primaryIncarnation: Incarnation(0), inSync: made.map { $0.replica.half(half) }.sorted(),
+            learners: learning.map { $0.replica.half(half) }.sorted(), minInSync: parent.minInSync)
+        replicas = (made + learning).map { copy in
+            ReplicaRegister(
+                shard: half, replica: copy.replica.half(half), node: copy.node, directory: copy.directory, sealedKey: []
+            )
+        }
+    }
+
     private init(of shard: ShardID, _ copies: [(replica: ReplicaID, node: NodeID)], minInSync: Int) {
         precondition((1...max(1, copies.count)).contains(minInSync), "no more copies in sync than there are")
         self.shard = ShardRegister(

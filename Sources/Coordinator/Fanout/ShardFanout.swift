@@ -184,7 +184,7 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
                 openings[shard, default: 0] += 1
                 progress[shard] = .opening(ask)
                 return [.open(ask)]
-            case .wrongOwner where readingMap || mapReads < Limits.mapReadsPerRequestMax:
+            case .wrongOwner where mayReadMap:
                 progress[shard] = .disagrees(error)
                 return readMap()
             case .unknownShard, .wrongDimension, .wrongOwner, .notPrimary, .notServing, .interrupted, .writesRefused,
@@ -192,6 +192,11 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
                 return askAgain(ask, after: error)
             }
         case .opening(ask):
+            // It is in the map no more: it was split.
+            if case .wrongOwner = error, mayReadMap {
+                progress[shard] = .disagrees(error)
+                return readMap()
+            }
             return askAgain(ask, after: error)
         case .asked, .opening, .locating, .disagrees, .answered, .missing, nil:
             return []
@@ -248,6 +253,8 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
         if let index = shards.firstIndex(where: { $0.id == shard.id }) { shards[index] = moved }
         return moved
     }
+
+    private var mayReadMap: Bool { readingMap || mapReads < Limits.mapReadsPerRequestMax }
 
     private mutating func readMap() -> [Effect] {
         guard !readingMap else { return [] }

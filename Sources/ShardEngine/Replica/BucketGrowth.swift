@@ -43,7 +43,7 @@ struct BucketGrowth {
                 // Whoever divided it knows better, and says so after this.
                 let half = count(of: split.parent) / 2
                 divided(split.parent, into: [(split.children.0, half), (split.children.1, half)])
-            case .delete, .config, .checkpoint: break
+            case .delete, .config, .checkpoint, .shardSplit, .splitReleased, .splitAborted: break
             }
         }
     }

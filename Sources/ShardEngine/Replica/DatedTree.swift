@@ -10,6 +10,9 @@ struct DatedTree: Equatable {
     /// A shard whose buckets were never split.
     init(roots: [LeafID]) { tree = BucketTree(roots: roots) }
 
+    /// The subtree roots the shard owns, rising: none once it was released to the halves of its split.
+    func roots(_ split: ShardSplitState?) -> [LeafID] { split?.stage == .released ? [] : tree.roots }
+
     /// A split that does not follow is a programming error, one from a file is checked before.
     mutating func apply(_ split: BucketSplit, at index: LogIndex) {
         tree.apply(split)

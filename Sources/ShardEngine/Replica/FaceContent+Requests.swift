@@ -15,7 +15,7 @@ extension FaceContent {
         let batch: ShardBatch
         do throws(ReplicaError) {
             let known = try state.known(keys: proposals.flatMap(\.request.keys), ids: proposals.flatMap(\.request.ids))
-            batch = ShardMachine(tree: tree).batch(proposals, known: known)
+            batch = ShardMachine(tree: tree, split: split, end: writer.core.log.end).batch(proposals, known: known)
         } catch {
             budget.change(by: -reserved)
             for request in taken {
@@ -78,6 +78,7 @@ extension Proposal.Request {
         switch self {
         case .enrol(let faces, _): faces.reduce(0) { $0 + 256 + 4 * $1.face.vector.dimension }
         case .delete(let ids, _): ids.count * 112
+        case .split: 64
         }
     }
 }

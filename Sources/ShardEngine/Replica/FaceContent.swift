@@ -21,6 +21,9 @@ final class FaceContent: ReplicaContent {
     var merge: BackgroundMerge?
     var growth: BucketGrowth
     var copying: FaceCopying
+    /// Of the shard, at the applied index.
+    var split: ShardSplitState?
+    var halving = Halving.idle
     /// Since when copies hold what they have not compared; nil where there is nothing.
     var uncomparedSince: ContinuousClock.Instant?
     /// Why one more face would be refused, as of the last batch.
@@ -39,6 +42,7 @@ final class FaceContent: ReplicaContent {
         store = opened.store
         state = opened.state
         tree = opened.tree
+        split = opened.split
         growth = BucketGrowth(rows: opened.snapshot.leafRows, tree: opened.tree.tree)
     }
 
@@ -55,12 +59,13 @@ final class FaceContent: ReplicaContent {
     func attend(_ writer: ReplicaWriter<FaceContent>) {
         divideBuckets(writer)
         compareCopies(writer)
-        if writer.isEnding { copying.fetch?.cancel() } else { maintain(writer) }
+        attendSplit(writer)
+        if writer.isEnding { cancelWork() } else { maintain(writer) }
     }
 
     func patience(_ writer: ReplicaWriter<FaceContent>) -> Int? {
         let division = owesDivision(writer) ? Limits.idleConfirmMilliseconds : nil
-        return [division, patienceOfComparison(writer)].compactMap(\.self).min()
+        return [division, patienceOfComparison(writer), patienceOfSplit].compactMap(\.self).min()
     }
 
     func receive(_ errand: FaceErrand, _ writer: ReplicaWriter<FaceContent>) {
@@ -69,13 +74,23 @@ final class FaceContent: ReplicaContent {
         case .pin(let reply): reply(pin(writer))
         case .unpin: copying.pinned = nil
         case .fetched(let end): fetched(end, writer)
+        case .halved(let failure): halved(failure, writer)
         }
     }
 
     /// A merge and a fetch write below names that may be another shard's once this one is dropped.
-    var isWorking: Bool { merge != nil || copying.fetch != nil }
+    var isWorking: Bool { merge != nil || copying.fetch != nil || halving.isRunning }
 
-    func finish(_ writer: ReplicaWriter<FaceContent>) {}
+    private func cancelWork() {
+        copying.fetch?.cancel()
+        halving.cancel()
+    }
+
+    /// The next life of this copy would make the same files.
+    func finish(_ writer: ReplicaWriter<FaceContent>) {
+        halving.cancel()
+        halving.job?.awaitEnd()
+    }
 
     func close(_ error: ShardError) {
         published.close(error)
@@ -90,6 +105,7 @@ final class FaceContent: ReplicaContent {
     private func grow(_ change: Change) throws(ReplicaError) {
         switch change {
         case .put, .delete, .checkpoint: break
+        case .shardSplit, .splitReleased, .splitAborted: try follow(change)
         case .config(let config):
             let roots = config.roots.sorted()
             if roots != tree.tree.roots { tree = DatedTree(roots: roots) }
@@ -127,7 +143,7 @@ final class FaceContent: ReplicaContent {
             switch change {
             case .put(let put): try store.buffer(put.row)
             case .delete(let delete): store.markDead(delete.id, at: places[delete.id])
-            case .config, .split, .checkpoint: break
+            case .config, .split, .checkpoint, .shardSplit, .splitReleased, .splitAborted: break
             }
         }
         growth.count(changes)
@@ -135,7 +151,7 @@ final class FaceContent: ReplicaContent {
     }
 
     func publish(at index: LogIndex) {
-        published.publish(.init(snapshot: store.snapshot, tree: tree, lsn: index))
+        published.publish(.init(snapshot: store.snapshot, tree: tree, split: split, lsn: index))
     }
 }
 
@@ -161,6 +177,8 @@ enum FaceErrand: ReplicaErrand {
     case pin(@Sendable (ReplicaPin?) -> Void)
     /// Nobody makes a copy of what was pinned any more.
     case unpin
+    /// The making of the halves' files ended; why, where it failed.
+    case halved(ReplicaError?)
     /// A fetch of a copy ended: the files beside this copy's hold all as far as this; nil where it failed.
     case fetched(LogPoint?)
 

@@ -21,6 +21,8 @@ struct OpenedFiles {
     let unapplied: [ReplicaRecord]
     /// The buckets below the subtree root that the shard owns, at `applied`.
     let tree: DatedTree
+    /// Of the shard, at `applied`.
+    let split: ShardSplitState?
 
     var snapshot: SearchSnapshot { store.snapshot }
 
@@ -30,8 +32,12 @@ struct OpenedFiles {
     ) throws(ReplicaError) {
         switch mode {
         case .making: try folder.make(descriptor)
-        case .joining: try folder.makeEmpty(descriptor)
-        case .existing: try folder.requireFiles()
+        case .joining:
+            try folder.takeHalf()
+            try folder.makeEmpty(descriptor)
+        case .existing:
+            try folder.takeHalf()
+            try folder.requireFiles()
         }
         let state = try ShardState(path: folder.state)
         self.state = state
@@ -53,6 +59,7 @@ struct OpenedFiles {
             throw .contradiction(reason: "it owns \(roots.count) subtree roots; this version serves shards of one")
         }
         tree = try state.tree(dimension: descriptor.dimension)
+        split = try state.split()
         try store.requireBuckets(of: tree.tree)
         if mode == .making, descriptor.roots.sorted() != roots { throw .otherRoots(owned: roots) }
     }
@@ -110,7 +117,7 @@ struct OpenedFiles {
                 guard record.lsn <= applied else { return unapplied.append(ReplicaRecord(record)) }
                 do throws(ReplicaError) {
                     switch try Change(ReplicaRecord(record)) {
-                    case .config, .split, .checkpoint, nil: break
+                    case .config, .split, .checkpoint, .shardSplit, .splitReleased, .splitAborted, nil: break
                     case .put(let put): buffered.append(put)
                     case .delete(let delete): deleted.insert(delete.id)
                     }
@@ -146,9 +153,15 @@ extension Change {
         case .bucketSplit: self = .split(try BucketSplit(payload: record.payload, at: record.lsn), at: record.lsn)
         case .checkpoint:
             self = .checkpoint(try CheckpointRecord(payload: record.payload, at: record.lsn).digest, at: record.lsn)
+        case .shardSplit:
+            let plan = try ShardSplitRecord(payload: record.payload, at: record.lsn).plan
+            self = .shardSplit(
+                ShardSplitState(plan, end: LogPoint(epoch: record.epoch, index: record.lsn)))
+        case .splitRelease: self = .splitReleased(at: record.lsn)
+        case .splitAbort: self = .splitAborted(at: record.lsn)
         case .noop, .epochStart: return nil
-        case .purge, .userIntent, .faceClaim, .userCommit, .shardSplit, .splitRelease, .splitAbort,
-            .collectionClose, .leaf, .suspend, .resume, .revoke, .quota, .signedCheckpoint, nil:
+        case .purge, .userIntent, .faceClaim, .userCommit, .collectionClose, .leaf, .suspend, .resume, .revoke, .quota,
+            .signedCheckpoint, nil:
             throw .record(record.lsn, reason: "a record of type \(record.type) cannot stand in this shard's log")
         }
     }

@@ -12,11 +12,19 @@ struct Proposal {
     enum Request {
         case enrol([KeyedFace], FaceIdentityKeys)
         case delete([FaceID], token: RequestToken)
+        case split(SplitChange)
     }
     var id: ProposalID
     /// The subtree roots that the caller believes the shard owns.
     var roots: [LeafID]
     var request: Request
+}
+
+/// A step of a shard's split that its log notes.
+enum SplitChange: Equatable {
+    case begin(SplitPlan)
+    case release
+    case abort
 }
 
 /// A face with the key that makes its enrolment idempotent.
@@ -50,13 +58,19 @@ enum ProposalOutcome: Equatable {
     case deleted([FaceID], notFound: [FaceID], at: LogIndex)
     /// The shard owns these subtrees and not those the caller believes; nothing was written.
     case wrongOwner([LeafID])
+    /// It is being split, and takes no writes meanwhile; nothing was written.
+    case dividing
+    /// The split of the shard is as far as was asked.
+    case stepped
+    /// The split cannot go this way; nothing was written.
+    case splitRefused(reason: String)
 
     /// The same outcome with the log position that made it durable.
     func placed(at index: LogIndex) -> ProposalOutcome {
         switch self {
         case .enrolled(let ids, _): .enrolled(ids, at: index)
         case .deleted(let ids, let missing, _): .deleted(ids, notFound: missing, at: index)
-        case .wrongOwner: self
+        case .wrongOwner, .dividing, .stepped, .splitRefused: self
         }
     }
 }
@@ -65,8 +79,10 @@ extension ProposalOutcome {
     /// What the caller is told.
     func result(_ shard: ShardID) -> Result<ProposalOutcome, ShardError> {
         switch self {
-        case .enrolled, .deleted: .success(self)
+        case .enrolled, .deleted, .stepped: .success(self)
         case .wrongOwner(let owned): .failure(.wrongOwner(shard, owned: owned))
+        case .dividing: .failure(.notServing(shard, reason: "it is being split"))
+        case .splitRefused(let reason): .failure(.writesRefused(shard, reason: reason))
         }
     }
 }
@@ -78,6 +94,12 @@ enum Change: Equatable {
     case config(ConfigRecord)
     /// With its position in the log.
     case split(BucketSplit, at: LogIndex)
+    /// The shard is to be replaced by two.
+    case shardSplit(ShardSplitState)
+    /// It is replaced; at this place of the log.
+    case splitReleased(at: LogIndex)
+    /// It stays; at this place of the log.
+    case splitAborted(at: LogIndex)
     /// What the state is to be in front of this record, which changes nothing; with its position in the log.
     case checkpoint(StateDigest, at: LogIndex)
 }

@@ -9,10 +9,11 @@ final class PublishedReplica: Sendable {
     struct View: Sendable {
         var snapshot: SearchSnapshot
         var tree: DatedTree
+        var split: ShardSplitState?
         var lsn: LogIndex
 
         /// The subtree roots the shard owns.
-        var roots: [LeafID] { tree.tree.roots }
+        var roots: [LeafID] { tree.roots(split) }
     }
 
     private struct State {

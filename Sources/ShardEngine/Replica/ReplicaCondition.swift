@@ -15,11 +15,19 @@ final class ReplicaCondition: Sendable {
         var configuration: ShardConfiguration
     }
 
+    /// Files of the halves that the shard is split into.
+    struct Halves {
+        var areMade = false
+        /// What keeps them from being made.
+        var trouble: String?
+    }
+
     private struct State {
         var role: Role?
         var writesRefused: String?
         var damaged: String?
         var closed: ShardError?
+        var halves = Halves()
     }
 
     private let state = Mutex(State())
@@ -32,6 +40,9 @@ final class ReplicaCondition: Sendable {
     /// What everybody is told once the replica's files are closed.
     var closed: ShardError? { state.withLock { $0.closed } }
 
+    var halves: Halves { state.withLock { $0.halves } }
+
+    func setHalves(_ halves: Halves) { state.withLock { $0.halves = halves } }
     func setRole(_ role: Role) { state.withLock { $0.role = role } }
     func setWritesRefused(_ reason: String?) { state.withLock { $0.writesRefused = reason } }
     func setDamaged(_ reason: String) { state.withLock { $0.damaged = reason } }

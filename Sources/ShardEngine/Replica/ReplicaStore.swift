@@ -18,12 +18,9 @@ final class ReplicaStore {
         _ descriptor: ShardDescriptor, directory: String, mapsPlanes: Bool = false, on files: any FileSystem
     ) throws(ReplicaError) {
         self.directory = directory
-        let identity = SegmentIdentity(
-            tenant: descriptor.tenant, collection: descriptor.collection, shard: descriptor.shard,
-            dimension: descriptor.dimension)
         do throws(SegmentError) {
             segments = try SegmentStore.open(
-                directory: directory, identity: identity, mapsPlanes: mapsPlanes, on: files)
+                directory: directory, identity: SegmentIdentity(descriptor), mapsPlanes: mapsPlanes, on: files)
         } catch {
             throw .segments(error)
         }
@@ -153,6 +150,14 @@ final class ReplicaStore {
     }
 
     func abandon(_ job: CompactionJob) { segments.abandon(job) }
+}
+
+extension SegmentIdentity {
+    init(_ descriptor: ShardDescriptor) {
+        self.init(
+            tenant: descriptor.tenant, collection: descriptor.collection, shard: descriptor.shard,
+            dimension: descriptor.dimension)
+    }
 }
 
 extension SearchSnapshot {

@@ -1,5 +1,6 @@
 import FaceModel
 import KeyHierarchy
+import Replication
 import VectorSearch
 import WriteAheadLog
 
@@ -19,16 +20,22 @@ struct ShardBatch {
 struct ShardMachine {
     /// At the applied index.
     let tree: DatedTree
+    /// Of the shard, at the applied index.
+    var split: ShardSplitState?
+    /// Of the log; the first record is written behind it, in the same epoch.
+    var end = LogPoint.zero
 
-    /// The subtree roots the shard owns, rising; never none.
-    private var roots: [LeafID] { tree.tree.roots }
+    init(tree: DatedTree, split: ShardSplitState? = nil, end: LogPoint = .zero) {
+        (self.tree, self.split, self.end) = (tree, split, end)
+    }
 
     /// Requests in their order of arrival, with what `state.sqlite` knows of every face they name.
     func batch(_ proposals: [Proposal], known: KnownFaces) -> ShardBatch {
         var batch = ShardBatch()
         var known = known
+        var split = split
         for proposal in proposals {
-            let outcome = decide(proposal, known: &known, batch: &batch)
+            let outcome = decide(proposal, known: &known, split: &split, batch: &batch)
             batch.answers.append((proposal.id, outcome))
         }
         return batch
@@ -52,9 +59,23 @@ struct ShardMachine {
             changes: [.checkpoint(digest, at: place)])
     }
 
-    private func decide(_ proposal: Proposal, known: inout KnownFaces, batch: inout ShardBatch) -> ProposalOutcome {
+    private func decide(
+        _ proposal: Proposal, known: inout KnownFaces, split: inout ShardSplitState?, batch: inout ShardBatch
+    ) -> ProposalOutcome {
+        let roots = tree.roots(split)
         guard proposal.roots.sorted() == roots else { return .wrongOwner(roots) }
         switch proposal.request {
+        case .split(let step): return decide(step, split: &split, batch: &batch)
+        case .enrol, .delete: if split != nil { return .dividing }
+        }
+        return decide(proposal.request, known: &known, batch: &batch)
+    }
+
+    private func decide(
+        _ request: Proposal.Request, known: inout KnownFaces, batch: inout ShardBatch
+    ) -> ProposalOutcome {
+        switch request {
+        case .split: preconditionFailure("decided before")
         case .enrol(let faces, let identity):
             return .enrolled(
                 faces.map { enrol($0, identity, known: &known, batch: &batch) }, at: .zero)
@@ -79,7 +100,7 @@ struct ShardMachine {
         let id = identity.faceID(key: face.key, count: state.count)
         if state.live { return id }
         // A shard has one root.
-        let leaf = tree.tree.home(of: face.face.vector, below: roots[0])
+        let leaf = tree.tree.home(of: face.face.vector, below: tree.tree.roots[0])
         let put = PutRecord(
             id: id, key: face.key, count: state.count, leaf: leaf, externalImageID: face.face.externalImageID,
             record: face.face.record, vector: face.face.vector)

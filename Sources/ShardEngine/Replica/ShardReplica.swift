@@ -34,7 +34,8 @@ final class ShardReplica: Sendable {
             descriptor, mode, register: register, in: folder, mapsPlanes: budget.mapsPlanes, logger: logger)
         state = opened.state
         published = PublishedReplica(
-            .init(snapshot: opened.snapshot, tree: opened.tree, lsn: opened.applied), budget: budget)
+            .init(snapshot: opened.snapshot, tree: opened.tree, split: opened.split, lsn: opened.applied),
+            budget: budget)
         inbox = ReplicaInbox(shard: descriptor.shard)
         desk = CopyDesk(shard: descriptor.shard, folder: folder, inbox: inbox)
         scanner = ReplicaScanner(shard: descriptor.shard, published: published, pool: pool)
@@ -73,6 +74,7 @@ final class ShardReplica: Sendable {
             switch request {
             case .enrol(let faces): .enrol(faces.map { KeyedFace(face: $0, key: identity.key(of: $0)) }, identity)
             case .delete(let ids, let token): .delete(ids, token: token)
+            case .split(let step): .split(step)
             }
         let outcome = await withCheckedContinuation {
             (continuation: CheckedContinuation<Result<ProposalOutcome, ShardError>, Never>) in
@@ -233,6 +235,12 @@ final class ShardReplica: Sendable {
         }
     }
 
+    func splitProgress() throws(ShardError) -> SplitProgress {
+        if let closed = published.condition.closed { throw closed }
+        try requireUndamaged()
+        return published.current.splitProgress(published.condition.halves)
+    }
+
     func requireUndamaged() throws(ShardError) {
         if let reason = published.condition.damaged { throw .damaged(descriptor.shard, reason: reason) }
     }
@@ -278,6 +286,7 @@ final class ShardReplica: Sendable {
 enum WriteRequest: Sendable {
     case enrol([NewFace])
     case delete([FaceID], token: RequestToken)
+    case split(SplitChange)
 }
 
 /// Hands a value from the opening thread to the writer thread, once.

@@ -25,6 +25,9 @@ extension ShardState {
         case .split(let split, let index):
             for bucket in try apply(split, at: index, to: database) { digest.add(bucket) }
             return 0
+        case .shardSplit, .splitReleased, .splitAborted:
+            try applySplit(change, to: database, &digest)
+            return 0
         case .checkpoint(let expected, let index):
             guard digest == expected else { throw ReplicaError.diverged(index) }
             return 0

@@ -62,7 +62,11 @@ extension ShardState {
         migrator.registerMigration("5") { database in
             try database.execute(sql: "ALTER TABLE meta ADD COLUMN digest BLOB NOT NULL DEFAULT x''")
             try database.execute(
-                sql: "UPDATE meta SET digest = ?", arguments: [Data(try recount(database).bytes)])
+                sql: "UPDATE meta SET digest = ?", arguments: [Data(try recountWhole(database).bytes)])
+        }
+        // Shards from before are whole.
+        migrator.registerMigration("6") { database in
+            try database.execute(sql: "ALTER TABLE meta ADD COLUMN split BLOB NOT NULL DEFAULT x''")
         }
         return migrator
     }

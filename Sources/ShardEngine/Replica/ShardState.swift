@@ -173,7 +173,7 @@ final class ShardState: Sendable {
         do { return try pool.read(body) } catch { throw ReplicaError.state(error, path: path) }
     }
 
-    private func write(_ body: (Database) throws -> Void) throws(ReplicaError) {
+    func write(_ body: (Database) throws -> Void) throws(ReplicaError) {
         do {
             try pool.write(body)
         } catch let error as ReplicaError {

@@ -34,6 +34,8 @@ struct StateDigest: Equatable, Sendable {
         case deletes(FaceKey, UInt32)
         case bucket(id: LeafID, parent: LeafID, centroid: [UInt8], at: LogIndex)
         case roots([LeafID])
+        /// Of the shard; nothing stands for a whole one.
+        case shardSplit(ShardSplitState)
 
         fileprivate var hash: UInt128 {
             StateDigest.number(Array(KeyedHash.sha256(framed).prefix(StateDigest.byteCount)))
@@ -56,6 +58,8 @@ struct StateDigest: Equatable, Sendable {
                     ])
             case .roots(let roots):
                 KeyedHash.framed(label: "facet state roots v1", parts: roots.map { Self.bytes(UInt64($0.value)) })
+            case .shardSplit(let split):
+                KeyedHash.framed(label: "facet state shard split v1", parts: [split.bytes])
             }
         }
 
@@ -81,6 +85,13 @@ extension ShardState {
     func recount() throws(ReplicaError) -> StateDigest { try read { try Self.recount($0) } }
 
     static func recount(_ database: Database) throws -> StateDigest {
+        var digest = try recountWhole(database)
+        if let split = try split(database) { digest.add(.shardSplit(split)) }
+        return digest
+    }
+
+    /// The same of a shard that is not being split, as all were before version 6 of the state.
+    static func recountWhole(_ database: Database) throws -> StateDigest {
         var digest = StateDigest()
         let faces = try Row.fetchCursor(database, sql: "SELECT id, key, external_image_id, leaf FROM face")
         while let row = try faces.next() {

@@ -1,4 +1,3 @@
-import CVectorKernels
 package import FaceModel
 
 /// The buckets of a shard: below each of its roots a tree in which a bucket that grew too large has two children.
@@ -10,21 +9,10 @@ package import FaceModel
 package struct BucketTree: Hashable, Sendable {
     private struct Branch: Hashable, Sendable {
         var children: (first: LeafID, second: LeafID)
-        /// The children's centroids, one after the other.
-        var centroids: [Float]
+        /// The children's centroids.
+        var sides: DirectionPair
 
-        /// Exact, of the first child and the second. A vector of another dimension is a programming error.
-        func scores(_ values: [Double]) -> (Float, Float) {
-            precondition(centroids.count == 2 * values.count, "a vector of another collection")
-            var scores: (Float, Float) = (0, 0)
-            withUnsafeMutableBytes(of: &scores) { bytes in
-                guard let scores = bytes.bindMemory(to: Float.self).baseAddress else { return }
-                facet_score_rows(values, centroids, 2, values.count, scores)
-            }
-            return scores
-        }
-
-        static func == (a: Branch, b: Branch) -> Bool { a.children == b.children && a.centroids == b.centroids }
+        static func == (a: Branch, b: Branch) -> Bool { a.children == b.children && a.sides == b.sides }
         func hash(into hasher: inout Hasher) { hasher.combine(children.first) }
     }
 
@@ -71,9 +59,22 @@ package struct BucketTree: Hashable, Sendable {
     /// The direction its faces gather around; nil for a root, which has none.
     package func centroid(of id: LeafID) -> RotatedVector? {
         guard let parent = parents[id], let branch = branches[parent] else { return nil }
-        let half = branch.centroids.count / 2
-        let start = id == branch.children.first ? 0 : half
-        return RotatedVector(rotated: Array(branch.centroids[start..<start + half]))
+        return id == branch.children.first ? branch.sides.first : branch.sides.second
+    }
+
+    /// What a bucket was split into; nil for a leaf.
+    package func division(of id: LeafID) -> (children: (first: LeafID, second: LeafID), sides: DirectionPair)? {
+        branches[id].map { ($0.children, $0.sides) }
+    }
+
+    /// Whether `id` came of splits of `ancestor`.
+    package func isBelow(_ id: LeafID, _ ancestor: LeafID) -> Bool {
+        var at = id
+        while let parent = parents[at] {
+            if parent == ancestor { return true }
+            at = parent
+        }
+        return false
     }
 
     /// The bucket of a face that was written under `start`: the nearest child at each level by exact score, of equals
@@ -84,7 +85,7 @@ package struct BucketTree: Hashable, Sendable {
         let values = vector.values.map(Double.init)
         var at = start
         while let branch = branches[at] {
-            let scores = branch.scores(values)
+            let scores = branch.sides.scores(values)
             at = scores.1 > scores.0 ? branch.children.second : branch.children.first
         }
         return at
@@ -105,7 +106,7 @@ package struct BucketTree: Hashable, Sendable {
             var next: [(score: Float, id: LeafID)] = []
             for at in level {
                 if let branch = branches[at.id] {
-                    let scores = branch.scores(values)
+                    let scores = branch.sides.scores(values)
                     next += [(scores.0, branch.children.first), (scores.1, branch.children.second)]
                 } else if best.map({ (-at.score, at.id) < (-$0.score, $0.leaf) }) ?? true {
                     best = (at.score, at.id)
@@ -159,7 +160,7 @@ package struct BucketTree: Hashable, Sendable {
         precondition(accepts(split), "a split of another tree")
         branches[split.parent] = Branch(
             children: (split.children.0, split.children.1),
-            centroids: split.centroids.0.values + split.centroids.1.values)
+            sides: DirectionPair(split.centroids.0, split.centroids.1))
         parents[split.children.0] = split.parent
         parents[split.children.1] = split.parent
         greatest = split.children.1

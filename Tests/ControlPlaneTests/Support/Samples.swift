@@ -31,6 +31,24 @@ enum Samples {
                         shards: [
                             .init(id: ShardID(Bits128(high: 5, low: .max)), node: node, roots: [.root, LeafID(7)])
                         ])),
+                .map(
+                    CollectionMap(
+                        collection: CollectionUID(Bits128(high: 3, low: 4)), version: 4, made: true,
+                        shards: [.init(id: shard, node: node, roots: [.root])],
+                        divisions: [
+                            .init(
+                                root: .root, second: LeafID(1),
+                                sides: .init(
+                                    first: RotatedVector(rotated: (0..<64).map { Float($0) / 7 }),
+                                    second: RotatedVector(rotated: (0..<64).map { -Float($0) * 1e-38 })))
+                        ])),
+                .split(
+                    SplitRegister(
+                        shard: shard, collection: uid,
+                        plan: SplitPlan(
+                            first: .init(shard: ShardID(Bits128(high: 1, low: 9)), root: .root),
+                            second: .init(shard: ShardID(Bits128(high: 2, low: 9)), root: LeafID(255))),
+                        aborting: true, published: true, nodes: [node])),
                 .node(
                     NodeRegister(
                         node: node, address: NodeAddress(host: "::1", port: 65_535), zone: "ü 1",

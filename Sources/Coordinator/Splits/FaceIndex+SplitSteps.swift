@@ -1,0 +1,158 @@
+import ClusterModel
+import FaceModel
+import Logging
+
+/// The steps of a split: `dividing`, until enough copies have files of both halves; then the shard is released, then the
+/// map says so, then the shard's own files go.
+extension FaceIndex {
+    /// Does what is next, and what that makes possible.
+    func advance(_ split: RegisteredSplit, _ scope: CallScope) async throws(CoordinatorError) -> SplitReport {
+        if split.value.published { return try await remove(split, scope) }
+        guard let handle = try await collection(split.value.collection),
+            let place = handle.map.shards.first(where: { $0.id == split.value.shard })
+        else {
+            return SplitReport(.dividing, split.value, trouble: "its collection is being deleted")
+        }
+        let state = SplitState(
+            split: split, handle: handle, place: place, copies: try await registered(place.id), scope: scope)
+        do throws(CoordinatorError) {
+            guard let primary = state.copies.primary else {
+                throw Self.failure(.notPrimary(place.id), place.id, on: place.node)
+            }
+            let progress = try await step(.look, primary, state)
+            if split.value.aborting, progress.stage != .released { return try await abort(state, primary) }
+            return try await goOn(state, primary, progress)
+        } catch {
+            // What the shard cannot do now it may do soon; the split waits.
+            guard case .incompleteWrite(_, _, let missing) = error, let silent = missing.first else { throw error }
+            return SplitReport(.dividing, split.value, trouble: "\(silent)")
+        }
+    }
+
+    private static func failure(_ error: ShardError, _ shard: ShardID, on node: NodeID) -> CoordinatorError {
+        .incompleteWrite(asked: 1, written: 0, missing: [MissingShard(shard: shard, node: node, reason: error)])
+    }
+
+    private func goOn(
+        _ state: SplitState, _ primary: RegisteredCopy, _ progress: SplitProgress
+    ) async throws(CoordinatorError) -> SplitReport {
+        let split = state.split.value
+        switch progress.stage {
+        case .whole:
+            let begun = try await begin(state, primary)
+            return SplitReport(.dividing, split, trouble: begun.trouble)
+        case .dividing, .divided:
+            let copies = await look(state)
+            guard copies.mayRelease else { return SplitReport(.dividing, split, trouble: copies.trouble) }
+            let released = try await step(.release, primary, state)
+            return try await publish(state, released)
+        case .released:
+            return try await publish(state, progress)
+        }
+    }
+
+    /// A split that the shard cannot begin is forgotten: nothing has happened.
+    private func begin(
+        _ state: SplitState, _ primary: RegisteredCopy
+    ) async throws(CoordinatorError) -> SplitProgress {
+        do throws(CoordinatorError) {
+            return try await step(.begin(state.split.value.plan), primary, state)
+        } catch {
+            guard case .incompleteWrite(_, _, let missing) = error,
+                case .writesRefused(_, let reason)? = missing.first?.reason
+            else { throw error }
+            _ = try await commit([.delete(.split(state.place.id), expecting: state.split.revision)])
+            throw .impossibleMove(reason: "The shard cannot be split: \(reason)")
+        }
+    }
+
+    private func abort(_ state: SplitState, _ primary: RegisteredCopy) async throws(CoordinatorError) -> SplitReport {
+        let split = state.split.value
+        _ = try await step(.abort, primary, state)
+        _ = try await commit([.delete(.split(state.place.id), expecting: state.split.revision)])
+        log.notice("a split was given up", metadata: ["shard": "\(state.place.id)"])
+        return SplitReport(.aborted, split)
+    }
+
+    /// One transaction: the halves in the map, their registers, and no more of the shard's.
+    private func publish(
+        _ state: SplitState, _ progress: SplitProgress
+    ) async throws(CoordinatorError) -> SplitReport {
+        let copies = await look(state)
+        let split = state.split.value
+        // Another may have been elected since, if only because a node had to open its copy for this.
+        var state = state
+        state.copies = try await registered(split.shard)
+        guard let sides = progress.sides, copies.made.count >= state.copies.register.minInSync else {
+            return SplitReport(.publishing, split, trouble: copies.trouble ?? "too few copies of the halves are there")
+        }
+        guard case .committed = try await commit(state.publication(copies, progress, sides)) else {
+            return SplitReport(.publishing, split, trouble: "the registers changed meanwhile")
+        }
+        cache.forget(split.collection)
+        directories.forget(split.collection)
+        log.notice(
+            "a shard was split",
+            metadata: [
+                "collection": "\(split.collection)", "shard": "\(split.shard)", "first": "\(split.plan.first.shard)",
+                "second": "\(split.plan.second.shard)",
+            ])
+        guard let published = try await splitRegister(split.shard) else { return SplitReport(.done, split) }
+        return try await remove(published, state.scope)
+    }
+
+    /// How far each copy that counts is, all asked at once.
+    private func look(_ state: SplitState) async -> DividedCopies {
+        let counting = state.copies.replicas.filter {
+            state.copies.register.inSync.contains($0.value.replica)
+        }
+        return await withTaskGroup(of: (ReplicaRegister, Result<SplitProgress, ShardError>).self) { group in
+            for copy in counting {
+                group.addTask {
+                    do throws(ShardError) {
+                        return (copy.value, .success(try await self.ask(.look, copy, state)))
+                    } catch {
+                        return (copy.value, .failure(error))
+                    }
+                }
+            }
+            var copies = DividedCopies(minInSync: state.copies.register.minInSync)
+            for await (copy, answer) in group { copies.add(copy, answer) }
+            return copies
+        }
+    }
+
+    private func step(
+        _ step: SplitStep, _ copy: RegisteredCopy, _ state: SplitState
+    ) async throws(CoordinatorError) -> SplitProgress {
+        do throws(ShardError) {
+            return try await ask(step, copy, state)
+        } catch {
+            throw Self.failure(error, state.place.id, on: copy.value.node)
+        }
+    }
+
+    /// A copy that its node has not opened since it started is opened first.
+    private func ask(
+        _ step: SplitStep, _ copy: RegisteredCopy, _ state: SplitState
+    ) async throws(ShardError) -> SplitProgress {
+        let call = state.call(on: copy.value.node)
+        do throws(ShardError) {
+            return try await shards.split(step, call)
+        } catch {
+            guard case .unknownShard = error else { throw error }
+            try await shards.open(state.handle.descriptor(of: state.place, copy.value.replica), .existing, call)
+            return try await shards.split(step, call)
+        }
+    }
+
+    /// Nil where it is gone, or going.
+    func collection(_ uid: CollectionUID) async throws(CoordinatorError) -> CollectionHandle? {
+        for register in try await list(.allCollections) {
+            guard case .collection(let collection) = register.value, collection.uid == uid else { continue }
+            guard let map = try await readFresh(.map(uid)), case .map(let value) = map.value else { return nil }
+            return try handle(collection, value, revision: map.revision)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,104 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import VectorSearch
+
+/// What a copy does beside its writer for the split of its shard.
+struct Halving {
+    /// Between two attempts to make the halves' files.
+    static let pause = Duration.seconds(2)
+
+    fileprivate(set) var job: HalvingJob?
+    /// What is to be done is done: the files are made, released or removed.
+    fileprivate var isSettled = false
+    fileprivate var notBefore: ContinuousClock.Instant?
+
+    static let idle = Halving()
+    var isRunning: Bool { job != nil }
+    func cancel() { job?.cancel() }
+}
+
+extension FaceContent {
+    /// A record of the split was applied to the state.
+    func follow(_ change: Change) throws(ReplicaError) {
+        do {
+            split = try split.following(change)
+        } catch {
+            throw .inconsistent(reason: "a record of a split that was not under way")
+        }
+        halving.isSettled = false
+        if split?.stage != .dividing { halving.cancel() }
+    }
+
+    /// Makes the files of the halves, makes shards of them, or removes them: what the split has come to.
+    func attendSplit(_ writer: ReplicaWriter<FaceContent>) {
+        guard !halving.isSettled, !halving.isRunning, writer.failure == nil, !writer.isEnding, !writer.isReplaced,
+            halving.notBefore.map({ $0 <= .now }) ?? true
+        else { return }
+        halving.notBefore = nil
+        do throws(ReplicaError) {
+            try settleSplit(writer)
+        } catch {
+            postponeSplit(error, writer)
+        }
+    }
+
+    private func settleSplit(_ writer: ReplicaWriter<FaceContent>) throws(ReplicaError) {
+        let folder = copying.folder
+        guard let split else {
+            try folder.removeHalves()
+            return settled(made: false)
+        }
+        let shards = split.plan.halves.map(\.shard)
+        if split.stage == .released { try folder.releaseHalves(shards) }
+        var made = true
+        for shard in shards where try !folder.hasHalf(shard) { made = false }
+        guard !made, split.stage == .dividing else { return settled(made: made) }
+        if writer.applied > store.flushedThrough { try flush(through: writer.applied) }
+        let job = HalvingJob(
+            descriptor, split, tree: tree.tree, segments: store.flushedFiles.segments,
+            state: try StateSnapshot(of: state),
+            in: folder)
+        logger.notice("a shard is being split", metadata: ["shard": "\(descriptor.shard)"])
+        start(job, writer)
+    }
+
+    private func settled(made: Bool) {
+        halving.isSettled = true
+        published.condition.setHalves(.init(areMade: made))
+    }
+
+    private func start(_ job: HalvingJob, _ writer: ReplicaWriter<FaceContent>) {
+        halving.job = job
+        let inbox = writer.inbox
+        let thread = Thread {
+            var failure: ReplicaError?
+            do throws(ReplicaError) { try job.run() } catch { failure = error }
+            // A closed inbox means that the replica is stopping: what is there is found at its next open.
+            _ = inbox.add(.errand(.halved(failure)))
+        }
+        thread.name = "facet-split"
+        thread.start()
+    }
+
+    func halved(_ failure: ReplicaError?, _ writer: ReplicaWriter<FaceContent>) {
+        halving.job = nil
+        guard let failure, split?.stage == .dividing, !writer.isEnding else { return }
+        postponeSplit(failure, writer)
+    }
+
+    /// Whatever it was, the shard is as it was, and answers: it is tried again, and an operator may give it up.
+    private func postponeSplit(_ error: ReplicaError, _ writer: ReplicaWriter<FaceContent>) {
+        logger.warning(
+            "the halves of a shard are not made yet",
+            metadata: ["shard": "\(descriptor.shard)", "reason": "\(error.text)"])
+        published.condition.setHalves(.init(areMade: false, trouble: error.text))
+        halving.notBefore = .now + Halving.pause
+    }
+
+    /// Milliseconds until it is tried again; nil where it is not.
+    var patienceOfSplit: Int? {
+        guard !halving.isSettled, !halving.isRunning else { return nil }
+        return halving.notBefore.map { max(1, Int(ContinuousClock.now.duration(to: $0) / .milliseconds(1)) + 1) }
+    }
+}

@@ -1,0 +1,31 @@
+import ClusterModel
+import FaceModel
+
+extension ShardReplica {
+    /// A step of the shard's split, and how far this copy is then.
+    func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress {
+        switch step {
+        case .look: break
+        case .begin(let plan): _ = try await write(.split(.begin(plan)), call)
+        case .release: _ = try await write(.split(.release), call)
+        case .abort: _ = try await write(.split(.abort), call)
+        }
+        return try splitProgress()
+    }
+}
+
+extension PublishedReplica.View {
+    /// With what is known of the halves' files.
+    func splitProgress(_ halves: ReplicaCondition.Halves) -> SplitProgress {
+        guard let split else { return SplitProgress(stage: .whole) }
+        let stage: SplitProgress.Stage =
+            switch split.stage {
+            case .dividing: halves.areMade ? .divided : .dividing
+            case .released: .released
+            }
+        let sides = tree.tree.division(of: tree.tree.roots[0])?.sides
+        return SplitProgress(
+            stage: stage, hasHalves: halves.areMade, plan: split.plan, end: split.end.index, epoch: split.end.epoch,
+            sides: sides.map { .init(first: $0.first, second: $0.second) }, trouble: halves.trouble)
+    }
+}

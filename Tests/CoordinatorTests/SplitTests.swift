@@ -1,0 +1,266 @@
+import ClusterModel
+import FaceModel
+import Foundation
+import ShardEngine
+import StorageIO
+import Synchronization
+import TestBench
+import Testing
+
+@testable import Coordinator
+
+/// A shard becomes two while clients use the collection; nobody sees more of it than that a write takes longer.
+@Suite struct SplitTests {
+    private static let faces = 1_500
+
+    /// Two nodes with files, and a collection of one shard that is large enough to be split.
+    private final class Bench {
+        let root = NSTemporaryDirectory() + "facet-split-\(ProcessInfo.processInfo.globallyUniqueString)"
+        let controlPlane = MemoryControlPlane()
+        let cluster: ClusterBench
+        let name: CollectionName
+        private(set) var nodes: [ShardNode] = []
+
+        init(faces count: Int = SplitTests.faces) async throws {
+            var services: [ShardNode] = []
+            for number in 0..<2 { services.append(try await Self.start(number, in: root, controlPlane)) }
+            nodes = services
+            cluster = try await ClusterBench(services, in: controlPlane)
+            name = try #require(CollectionName("c"))
+            _ = try await cluster.index.createCollection(
+                name, tags: [:], own: OwnModel(name: "mine", version: "1", dimension: 64), shards: 1,
+                in: cluster.context())
+            _ = try await enrol(0..<count)
+        }
+
+        static func start(
+            _ number: Int, in root: String, _ controlPlane: MemoryControlPlane
+        ) async throws -> ShardNode {
+            let data = DataDirectory(path: "\(root)/\(number)", files: POSIXFileSystem())
+            try data.prepare()
+            return ShardNode(
+                directory: data.shards, files: POSIXFileSystem(), pool: ScanPool(threads: 1),
+                surroundings: try await .alone(try ClusterBench.node(number), in: controlPlane))
+        }
+
+        /// New lives of both nodes.
+        func restart() async throws {
+            for number in nodes.indices {
+                await nodes[number].stop()
+                nodes[number] = try await Self.start(number, in: root, controlPlane)
+                cluster.shards.replace(cluster.nodes[number], by: nodes[number])
+            }
+        }
+
+        func vectors(_ range: Range<Int>) -> [VectorToIndex] {
+            ClusterTests.vectors(range.upperBound, seed: 77)[range].map {
+                VectorToIndex(vector: $0, externalImageID: nil)
+            }
+        }
+
+        func enrol(_ range: Range<Int>) async throws -> [FaceID] {
+            var ids: [FaceID] = []
+            let vectors = vectors(range)
+            for start in stride(from: 0, to: vectors.count, by: 500) {
+                let part = Array(vectors[start..<min(start + 500, vectors.count)])
+                ids += try await cluster.index.indexVectors(part, collection: name, in: cluster.context()).map(\.id)
+            }
+            return ids
+        }
+
+        func search(_ number: Int, limit: Int = 20) async throws -> [FoundCandidate] {
+            let answer = try await cluster.index.searchFaces(
+                byVector: vectors(number..<number + 1)[0].vector, limit: limit, threshold: .cosine(-1),
+                collection: name, in: cluster.context())
+            return answer.candidates.map { FoundCandidate(id: $0.face.id, score: $0.cosine.bitPattern) }
+        }
+
+        func shards() async throws -> [CollectionMap.Shard] {
+            guard case .map(let map) = try await cluster.map().value else { return [] }
+            return map.shards
+        }
+
+        func listed() async throws -> [FaceID] {
+            var (ids, token): ([FaceID], String?) = ([], nil)
+            repeat {
+                let page = try await cluster.index.listFaces(
+                    collection: name, only: nil, after: token, limit: 1_000, in: cluster.context())
+                ids += page.faces.map(\.id)
+                token = page.nextToken
+            } while token != nil
+            return ids
+        }
+
+        /// Until the split has come to `stage`, or to its end.
+        @discardableResult func split(
+            _ shard: ShardID, until stage: SplitStage = .done, abort: Bool = false
+        ) async throws -> SplitReport {
+            for _ in 0..<2_000 {
+                let report = try await cluster.index.splitShard(shard, abort: abort, in: cluster.context())
+                if report.stage == stage || report.stage == .done || report.stage == .aborted { return report }
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            throw CoordinatorError.impossibleMove(reason: "the split does not end")
+        }
+
+        func folders() throws -> [String] {
+            try (0..<2).flatMap { number in
+                try FileManager.default.contentsOfDirectory(atPath: "\(root)/\(number)/shards")
+            }
+        }
+
+        func stop() async {
+            for node in nodes { await node.stop() }
+            _ = try? FileManager.default.removeItem(atPath: root)
+        }
+    }
+
+    private final class Flag: Sendable {
+        private let state = Atomic(false)
+        var isSet: Bool { state.load(ordering: .relaxed) }
+        func set() { state.store(true, ordering: .relaxed) }
+    }
+
+    private struct FoundCandidate: Equatable {
+        var id: FaceID
+        var score: UInt32
+    }
+
+    @Test func everyAnswerIsWhatItWas() async throws {
+        let count = 5_000
+        let bench = try await Bench(faces: count)
+        let ids = try await bench.listed()
+        var expected: [[FoundCandidate]] = []
+        for number in stride(from: 0, to: 300, by: 7) { expected.append(try await bench.search(number)) }
+        // To eight shards, and every one from another history of divisions.
+        for _ in 0..<3 {
+            for shard in try await bench.shards() {
+                let report = try await bench.split(shard.id)
+                #expect(report.stage == .done, "\(report)")
+            }
+        }
+        let shards = try await bench.shards()
+        #expect(shards.count == 8)
+        #expect(Set(shards.flatMap(\.roots)) == Set((0..<8).map { LeafID($0) }))
+        #expect(try await bench.listed() == ids)
+        for (place, number) in stride(from: 0, to: 300, by: 7).enumerated() {
+            #expect(try await bench.search(number) == expected[place], "probe \(number)")
+        }
+        // Each is known where it is.
+        #expect(Set(try await bench.enrol(0..<count)) == Set(ids))
+        #expect(try await bench.listed() == ids)
+        #expect(try bench.folders().sorted() == shards.map { "\($0.id)" }.sorted())
+        await bench.stop()
+    }
+
+    @Test func whatWasDeletedStaysSoAndMayComeBackUnderAnotherName() async throws {
+        let bench = try await Bench()
+        let ids = try await bench.enrol(0..<40)
+        _ = try await bench.cluster.index.deleteFaces(
+            ids, collection: bench.name, in: bench.cluster.context())
+        try await bench.split(try await bench.shards()[0].id)
+        #expect(Set(try await bench.listed()).isDisjoint(with: ids))
+        let renewed = try await bench.enrol(0..<40)
+        #expect(Set(renewed).isDisjoint(with: ids) && Set(renewed).count == 40)
+        #expect(try await bench.listed().count == Self.faces)
+        await bench.stop()
+    }
+
+    @Test func clientsNoticeNothing() async throws {
+        let bench = try await Bench()
+        let before = Set(try await bench.listed())
+        let cluster = bench.cluster
+        let (name, fresh) = (bench.name, bench.vectors(Self.faces..<Self.faces + 300))
+        let probe = bench.vectors(3..<4)[0].vector
+        let enrolled = Task {
+            var ids: [FaceID] = []
+            for vector in fresh {
+                ids += try await cluster.index.indexVectors([vector], collection: name, in: cluster.context()).map(\.id)
+            }
+            return ids
+        }
+        let isOver = Flag()
+        let searched = Task {
+            var counts: [Int] = []
+            while !isOver.isSet {
+                let answer = try await cluster.index.searchFaces(
+                    byVector: probe, limit: 5, threshold: .cosine(-1), collection: name, in: cluster.context())
+                counts.append(answer.coverage.facesScored)
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            return counts
+        }
+        for _ in 0..<2 { for shard in try await bench.shards() { try await bench.split(shard.id) } }
+        let new = try await enrolled.value
+        isOver.set()
+        let counts = try await searched.value
+        #expect(!counts.isEmpty && counts == counts.sorted())
+        #expect(Set(try await bench.listed()) == before.union(new) && new.count == 300)
+        #expect(try await bench.shards().count == 4)
+        await bench.stop()
+    }
+
+    @Test func aSplitThatIsCutShortAnywhereGoesOn() async throws {
+        let bench = try await Bench()
+        let ids = try await bench.listed()
+        let shard = try await bench.shards()[0]
+        _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        // After each step another life of every node, and every time a little later.
+        for number in 0..<100 where !bench.controlPlane.committed(.splits).isEmpty {
+            try await bench.restart()
+            try await bench.cluster.index.advanceSplits()
+            try await Task.sleep(for: .milliseconds(3 * number))
+        }
+        #expect(try await bench.shards().count == 2)
+        #expect(try await bench.listed() == ids)
+        #expect(try bench.folders().count == 2)
+        await bench.stop()
+    }
+
+    @Test func coordinatorsGoOnByThemselves() async throws {
+        let bench = try await Bench()
+        let ids = try await bench.listed()
+        let shard = try await bench.shards()[0]
+        _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        let other = bench.cluster.coordinator()
+        for _ in 0..<2_000 where try await bench.shards().count < 2 || !bench.controlPlane.committed(.splits).isEmpty {
+            try await other.advanceSplits()
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        #expect(try await bench.shards().count == 2)
+        #expect(try await bench.listed() == ids)
+        await bench.stop()
+    }
+
+    @Test func aSplitThatIsGivenUpLeavesNothing() async throws {
+        let bench = try await Bench()
+        let shard = try await bench.shards()[0]
+        _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        let report = try await bench.split(shard.id, abort: true)
+        #expect(report.stage == .aborted)
+        let ids = try await bench.enrol(Self.faces..<Self.faces + 5)
+        #expect(try await bench.listed().count == Self.faces + 5 && ids.count == 5)
+        #expect(try await bench.shards() == [shard])
+        await bench.stop()
+    }
+
+    @Test func aCollectionIsDeletedInTheMidstOfIt() async throws {
+        let bench = try await Bench()
+        let shard = try await bench.shards()[0]
+        _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        try await bench.cluster.index.deleteCollection(bench.name, in: bench.cluster.context())
+        try await bench.cluster.index.finishDeletions()
+        #expect(bench.controlPlane.committed(.splits).isEmpty)
+        #expect(try bench.folders().isEmpty)
+        await bench.stop()
+    }
+
+    @Test func aShardOfFewFacesIsNotSplit() async throws {
+        let bench = try await Bench(faces: 20)
+        let shard = try await bench.shards()[0]
+        await #expect(throws: CoordinatorError.self) { try await bench.split(shard.id) }
+        #expect(bench.controlPlane.committed(.splits).isEmpty)
+        #expect(try await bench.enrol(20..<25).count == 5)
+        await bench.stop()
+    }
+}
