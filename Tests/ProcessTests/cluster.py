@@ -3,6 +3,7 @@ certificates. Every process can be killed, stopped, continued and started again;
 
 import json
 import os
+import random
 import re
 import shutil
 import ssl
@@ -14,6 +15,7 @@ from typing import Any
 
 from conform import Findings
 from harness import EXECUTABLES, ROOT, Caller, Key, Process, Response, facectl, free_port, get
+from unsynced import Disk
 from wire import Proxy
 
 CLUSTER = "test"
@@ -186,11 +188,12 @@ class Etcd(Member):
 class Lab:
     """The whole of it. `proxied` nodes are reached through a proxy that a test can make misbehave. Shards have one copy
     unless `copies` says more: so that what a node does not answer is missing. So has the ledger, on node-1, unless
-    `ledgers` says more."""
+    `ledgers` says more. With the library `unsynced` nodes lose with kill -9 what they have not synced."""
 
     def __init__(
         self, folder: Path, nodes: int = 4, coordinators: int = 2, members: int = 1, deadline: int = 30,
         proxied: Iterable[str] = (), log_level: str = "info", copies: int = 1, ledgers: int = 1,
+        unsynced: Path | None = None, seed: int = 1,
     ) -> None:
         self.folder = folder
         self.config = folder / "cluster.yaml"
@@ -204,6 +207,8 @@ class Lab:
         for node in self.nodes:
             if node.label in proxied:
                 node.proxy = Proxy(node.port)
+            if unsynced:
+                node.disk = Disk(folder / node.label, unsynced, random.Random(f"{seed} {node.label}"))
 
     @property
     def processes(self) -> list[Member]:
@@ -247,6 +252,22 @@ class Lab:
         for node in self.nodes:
             if node.proxy:
                 node.proxy.close()
+
+    def cut_power(self) -> None:
+        """Of all processes at once."""
+        for process in self.processes:
+            if process.process:
+                process.process.kill()
+        for process in self.processes:
+            process.kill()
+
+    def restore_power(self) -> None:
+        """Etcd first: a coordinator that finds none ends, and waits for a supervisor."""
+        for group in (self.etcd, [*self.nodes, *self.coordinators]):
+            for process in group:
+                process.launch()
+            for process in group:
+                process.wait_ready()
 
     def complete(self) -> bool:
         """Whether every coordinator reaches every shard."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos import Chaos, judge, write_gaps
+from aftermath import judge
+from chaos import Chaos, write_gaps
 from chaos_faults import KINDS, Fault, Outage, WiredLab, schedule
 from histories import good_history
 from linearize import Kind, Operation, load, save
@@ -16,6 +17,8 @@ MINUTES = float(os.environ.get("FACET_CHAOS_MINUTES", "0"))
 SEED = int(os.environ.get("FACET_CHAOS_SEED", "1"))
 ONLY = frozenset(filter(None, os.environ.get("FACET_CHAOS_KINDS", "").split(",")))
 COPIES = int(os.environ.get("FACET_CHAOS_COPIES", "3"))
+# Nodes lose what they have not synced when they are killed.
+UNSYNCED = bool(os.environ.get("FACET_CHAOS_UNSYNCED"))
 DEADLINE = 5
 GROUPS = {
     "nodes": ["node-1", "node-2", "node-3", "node-4"],
@@ -25,8 +28,13 @@ GROUPS = {
 
 
 @pytest.mark.skipif(not MINUTES, reason="FACET_CHAOS_MINUTES says for how long")
-def test_every_promise_is_kept(make_lab: Callable[..., WiredLab], capsys: pytest.CaptureFixture[str]) -> None:
-    lab = make_lab(WiredLab, members=3, deadline=DEADLINE, copies=COPIES, ledgers=COPIES)
+def test_every_promise_is_kept(
+    make_lab: Callable[..., WiredLab], unsynced: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = make_lab(
+        WiredLab, members=3, deadline=DEADLINE, copies=COPIES, ledgers=COPIES, unsynced=unsynced if UNSYNCED else None,
+        seed=SEED,
+    )
     chaos = Chaos(lab, SEED, MINUTES * 60, ONLY or None)
     report = chaos.run()
     with capsys.disabled():
