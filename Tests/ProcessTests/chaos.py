@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from aftermath import Aftermath, Judgement, judge
 from chaos_clients import Clients, Faces, Record, Session
-from chaos_faults import Fault, Injector, Outage, WiredLab, schedule
+from chaos_faults import KINDS, Fault, Injector, Outage, WiredLab, schedule
 from linearize import save
+from namespaces import SwitchedLab
 
 WIDE = "chaos-wide"
 STEADY = [f"chaos-{number}" for number in range(1, 5)]
@@ -101,14 +102,16 @@ def _gap(times: list[float], outage: Outage, until: float) -> float:
 class Chaos:
     """One run on a lab that has been started."""
 
-    def __init__(self, lab: WiredLab, seed: int, seconds: float, kinds: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, lab: WiredLab | SwitchedLab, seed: int, seconds: float, kinds: frozenset[str] = frozenset(KINDS)
+    ) -> None:
         self.lab, self.seed, self.seconds = lab, seed, seconds
         groups = {
             "nodes": [node.label for node in lab.nodes],
             "coordinators": [coordinator.label for coordinator in lab.coordinators],
             "etcd": [member.label for member in lab.etcd],
         }
-        self.faults: list[Fault] = schedule(seed, seconds, groups, *([kinds] if kinds else []))
+        self.faults: list[Fault] = schedule(seed, seconds, groups, kinds)
         self.injector = Injector(lab, self.faults)
         self.record = Record()
         self.faces = Faces([WIDE, *STEADY], seed)

@@ -19,6 +19,7 @@ from unsynced import Disk
 from wire import Proxy
 
 CLUSTER = "test"
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,9 @@ class Certificates:
         certs("init", "--out", str(folder), "--cluster", CLUSTER)
         return Certificates(folder)
 
-    def issue(self, role: str, name: str) -> "Identity":
+    def issue(self, role: str, name: str, host: str = LOOPBACK) -> "Identity":
         certs(
-            "issue", "--out", str(self.folder), "--role", role, "--name", name, "--host", "127.0.0.1",
-            "--host", "localhost",
+            "issue", "--out", str(self.folder), "--role", role, "--name", name, "--host", host, "--host", "localhost"
         )
         return self.identity(name)
 
@@ -70,10 +70,11 @@ def certs(*arguments: str) -> None:
 
 @dataclass
 class Member(Process):
-    """A process of a lab; `name` is its name in the lab's configuration."""
+    """A process of a lab; `name` is its name in the lab's configuration, `host` the address it listens at."""
 
     lab: "Lab"
     label: str
+    host: str = LOOPBACK
 
     @property
     def name(self) -> str:
@@ -117,12 +118,12 @@ class Node(Member):
     executable = "shard-node"
 
     @property
-    def address(self) -> int:
-        return self.proxy.port if self.proxy else self.port
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.proxy.port}" if self.proxy else f"{self.host}:{self.port}"
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.monitor}"
+        return f"http://{self.host}:{self.monitor}"
 
 
 @dataclass
@@ -135,7 +136,7 @@ class Coordinator(Caller, Member):
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def problems(self) -> dict[str, Any]:
         """What /readyz says; empty when nobody answers."""
@@ -150,13 +151,13 @@ class Etcd(Member):
 
     @property
     def endpoint(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self.host}:{self.port}"
 
     @property
     def command(self) -> list[str]:
         identity = self.lab.certificates.identity(self.label)
-        peer = f"https://127.0.0.1:{self.peer}"
-        members = ",".join(f"{member.label}=https://127.0.0.1:{member.peer}" for member in self.lab.etcd)
+        peer = f"https://{self.host}:{self.peer}"
+        members = ",".join(f"{member.label}=https://{member.host}:{member.peer}" for member in self.lab.etcd)
         return [
             shutil.which("etcd") or str(ROOT / ".runtime/bin/etcd"), "--name", self.label,
             "--data-dir", str(self.lab.folder / self.label), "--logger", "zap",
@@ -174,7 +175,7 @@ class Etcd(Member):
     def healthy(self) -> bool:
         """Which takes a quorum."""
         connection = HTTPSConnection(
-            "127.0.0.1", self.port, timeout=5, context=self.lab.certificates.identity("operator").client()
+            self.host, self.port, timeout=5, context=self.lab.certificates.identity("operator").client()
         )
         try:
             connection.request("GET", "/health")
@@ -216,6 +217,9 @@ class Lab:
 
     def node(self, name: str) -> Node:
         return next(node for node in self.nodes if node.label == name)
+
+    def member(self, name: str) -> Member:
+        return next(process for process in self.processes if process.label == name)
 
     def start(self) -> "Lab":
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -288,7 +292,7 @@ class Lab:
         self.certificates = Certificates.make(self.folder / "certs")
         for group, role in ((self.etcd, "etcd"), (self.nodes, "shard-node"), (self.coordinators, "coordinator")):
             for process in group:
-                self.certificates.issue(role, process.label)
+                self.certificates.issue(role, process.label, process.host)
         self.certificates.issue("operator", "operator")
 
     def _make_access_key(self) -> None:
@@ -318,9 +322,9 @@ class Lab:
             "limits": {"deadlineSeconds": self.deadline},
             "nodes": {
                 node.label: {
-                    "address": f"127.0.0.1:{node.address}",
-                    "listen": f"127.0.0.1:{node.port}",
-                    "monitor": f"127.0.0.1:{node.monitor}",
+                    "address": node.address,
+                    "listen": f"{node.host}:{node.port}",
+                    "monitor": f"{node.host}:{node.monitor}",
                     "zone": zones[number % 2],
                     "data": str(self.folder / node.label),
                     "memory": "256MiB",
@@ -329,7 +333,7 @@ class Lab:
                 for number, node in enumerate(self.nodes)
             },
             "coordinators": {
-                coordinator.label: {"listen": f"127.0.0.1:{coordinator.port}", "zone": zones[number % 2]}
+                coordinator.label: {"listen": f"{coordinator.host}:{coordinator.port}", "zone": zones[number % 2]}
                 for number, coordinator in enumerate(self.coordinators)
             },
             "search": {"threads": 1},

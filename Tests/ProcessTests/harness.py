@@ -207,6 +207,8 @@ class Process:
 
     process: subprocess.Popen[bytes] | None = None
     disk: Disk | None = None
+    # Before its command: what makes it run elsewhere, by becoming it.
+    prefix: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -232,7 +234,8 @@ class Process:
         environment = clean_environment() | (self.disk.environment if self.disk else {})
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*self.prefix, *self.command], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log,
             )
 
     def wait_until(self, what: str, condition: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
