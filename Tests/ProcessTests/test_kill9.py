@@ -16,8 +16,8 @@ import pytest
 from harness import DIMENSION, CallFailed, Server, facectl
 from unsynced import Disk
 
-KILLS = int(os.environ.get("FACET_KILLS", "100"))
-POWER_CUTS = int(os.environ.get("FACET_POWER_CUTS", "10"))
+KILLS = int(os.environ.get("FACET_KILLS", "30"))
+POWER_CUTS = int(os.environ.get("FACET_POWER_CUTS", "6"))
 BURST_SECONDS = (0.3, 0.7)
 COLLECTION = "kill9"
 BATCH_MAX = 8

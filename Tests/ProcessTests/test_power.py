@@ -12,7 +12,7 @@ from chaos_clients import Clients, Faces, Record, Session
 from cluster import Lab
 from harness import facectl
 
-CUTS = int(os.environ.get("FACET_SITE_CUTS", "3"))
+CUTS = int(os.environ.get("FACET_SITE_CUTS", "2"))
 SEED = int(os.environ.get("FACET_SITE_SEED", "1"))
 COLLECTIONS = {"power-wide": 3, "power-1": 1, "power-2": 1}
 BETWEEN_CUTS_SECONDS = (0.5, 2.0)
