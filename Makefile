@@ -76,12 +76,13 @@ check: ## format and tidy tests
 format: ## rewrite the sources as the format lint wants them
 	@swift format --in-place --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 
-soak: build ## the long tests: 1,000,000 mutated frames and engine operations, 1,000 kills, rot everywhere, 80 restarts, 10 min without etcd
+soak: build ## the long tests: 1,000,000 mutated frames and engine operations, 1,000 kills, 500 losses of power, 60 cuts, rot everywhere, 80 restarts, 10 min without etcd
 	$(call step,build of the Swift tests,$(BUILD_TESTS))
 	$(call step,fuzz,FACET_FUZZ=1000000 $(TEST) --filter FuzzTests)
 	$(call step,engine beside its model,FACET_ENGINE_OPS=1000000 $(TEST) --filter EngineModelTests)
-	$(call step,soak,FACET_KILLS=1000 FACET_ROT_FLIPS=400 FACET_RESTARTS=10 FACET_ETCD_AWAY=600 $(PYTHON) -m pytest \
-		Tests/ProcessTests -k 'kill9 or rot or restart or without_etcd' --durations=5)
+	$(call step,soak,FACET_KILLS=1000 FACET_POWER_CUTS=400 FACET_SITE_CUTS=100 FACET_ROT_FLIPS=400 FACET_RESTARTS=10 \
+		FACET_ETCD_AWAY=600 FACET_PARTITIONS=10 $(PYTHON) -m pytest Tests/ProcessTests \
+		-k 'kill9 or power or partitions or rot or restart or without_etcd' --durations=5)
 
 chaos: build ## a cluster under kills, stops and cuts while clients use it, and whether it kept its word; MINUTES=10 SEED=1
 	$(call step,chaos,FACET_CHAOS_MINUTES=$(MINUTES) FACET_CHAOS_SEED=$(SEED) $(PYTHON) -m pytest Tests/ProcessTests \

@@ -17,9 +17,9 @@ models=$root/models/sface
 
 # Development packages keep their names across releases; they bring the libraries the Swift toolchain loads.
 packages=(
-    ca-certificates debian-archive-keyring etcd-client etcd-server g++ git libcurl4-openssl-dev libedit2 liblz4-dev
-    libncurses-dev libpng-dev libsqlite3-dev libturbojpeg0-dev libxml2-dev make pkg-config python3 python3-venv tzdata
-    uuid-dev zlib1g-dev
+    ca-certificates debian-archive-keyring etcd-client etcd-server g++ git iproute2 libcurl4-openssl-dev libedit2
+    liblz4-dev libncurses-dev libpng-dev libsqlite3-dev libturbojpeg0-dev libxml2-dev make nftables pkg-config python3
+    python3-venv tzdata uuid-dev zlib1g-dev
 )
 
 # The header of ONNX Runtime's C API, from the first Debian release that has it.

@@ -20,6 +20,8 @@ package final class SQLiteControlPlane: ControlPlane {
         self.now = now
         do {
             database = try DatabasePool(path: path, configuration: Self.configuration)
+            // The pool has set NORMAL as it opened, with which transactions are durable only after the next checkpoint.
+            try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
             try Self.migrator.migrate(database)
         } catch {
             throw Self.unavailable(error, path: path, outcomeUnknown: false)
@@ -108,7 +110,6 @@ package final class SQLiteControlPlane: ControlPlane {
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { database in
-            try database.execute(sql: "PRAGMA synchronous = FULL")
             try database.execute(sql: "PRAGMA secure_delete = ON")
         }
         return configuration

@@ -7,54 +7,22 @@ long a shard takes no writes after a kill."""
 import statistics
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from chaos_clients import Call, Clients, Faces, Record, Session
-from chaos_faults import Fault, Injector, Outage, WiredLab, schedule
-from cluster import Coordinator
-from harness import encode
-from linearize import Kind, Operation, Violation, save, violations
+from aftermath import Aftermath, Judgement, judge
+from chaos_clients import Clients, Faces, Record, Session
+from chaos_faults import KINDS, Fault, Injector, Outage, WiredLab, schedule
+from linearize import save
+from namespaces import SwitchedLab
 
 WIDE = "chaos-wide"
 STEADY = [f"chaos-{number}" for number in range(1, 5)]
 # After the last fault everything must be as if there had been none within this.
 HEALED_SECONDS = 90
-BATCH = 64
 # A fault that ended less than this before a kill may still show in the write gap after it.
 RECOVERY_SECONDS = 1.5
-
-
-@dataclass
-class Judgement:
-    """Faces lost and returned, by id, and histories that no order explains."""
-
-    lost: list[str]
-    returned: list[str]
-    violations: list[Violation]
-
-
-def judge(history: list[Operation], present: dict[str, set[str]]) -> Judgement:
-    """`present`: the ids that each face has when all is over and healed."""
-    told: dict[str, set[str]] = defaultdict(set)
-    asked_to_go: set[str] = set()
-    gone: set[str] = set()
-    for operation in history:
-        if operation.kind == Kind.ENROL and isinstance(operation.result, str):
-            told[operation.face].add(operation.result)
-        elif operation.kind == Kind.DELETE and operation.id:
-            asked_to_go.add(operation.id)
-            if operation.result is True:
-                gone.add(operation.id)
-    there = {id for ids in present.values() for id in ids}
-    return Judgement(
-        sorted(id for ids in told.values() for id in ids - asked_to_go - there),
-        sorted(gone & there),
-        list(violations(history)),
-    )
 
 
 @dataclass
@@ -71,10 +39,8 @@ class Report:
 
     def problems(self) -> list[str]:
         """Empty when every promise was kept."""
-        found = [f"lost: {id}" for id in self.judgement.lost] + [f"returned: {id}" for id in self.judgement.returned]
-        found += [str(violation) for violation in self.judgement.violations]
-        found += [f"not on record: search {search}" for search in self.off_record]
-        return found + self.record.surprises + self.injector.crashes
+        found = [f"not on record: search {search}" for search in self.off_record]
+        return self.judgement.problems() + found + self.record.surprises + self.injector.crashes
 
     def __str__(self) -> str:
         history, judgement = self.record.operations, self.judgement
@@ -136,14 +102,16 @@ def _gap(times: list[float], outage: Outage, until: float) -> float:
 class Chaos:
     """One run on a lab that has been started."""
 
-    def __init__(self, lab: WiredLab, seed: int, seconds: float, kinds: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, lab: WiredLab | SwitchedLab, seed: int, seconds: float, kinds: frozenset[str] = frozenset(KINDS)
+    ) -> None:
         self.lab, self.seed, self.seconds = lab, seed, seconds
         groups = {
             "nodes": [node.label for node in lab.nodes],
             "coordinators": [coordinator.label for coordinator in lab.coordinators],
             "etcd": [member.label for member in lab.etcd],
         }
-        self.faults: list[Fault] = schedule(seed, seconds, groups, *([kinds] if kinds else []))
+        self.faults: list[Fault] = schedule(seed, seconds, groups, kinds)
         self.injector = Injector(lab, self.faults)
         self.record = Record()
         self.faces = Faces([WIDE, *STEADY], seed)
@@ -162,12 +130,12 @@ class Chaos:
             for coordinator in self.lab.coordinators:
                 self._wait(f"writable: {name}", lambda: session.enrol(coordinator, name))
         healed = time.monotonic()
-        present = self._read_everything(session)
-        judgement = judge(self.record.operations, present)
+        aftermath = Aftermath(self.lab, self.faces, self.record, session)
+        judgement = judge(self.record.operations, aftermath.read_everything())
         save(self.record.operations, self.lab.folder / "history.jsonl")
         steady = {name: self.record.writes[name] for name in STEADY}
         return Report(
-            self.seed, self.seconds, self.record, self.injector, judgement, self._off_record(), healed - ended,
+            self.seed, self.seconds, self.record, self.injector, judgement, aftermath.off_record(), healed - ended,
             len(self.faces.all()), write_gaps(self.injector.outages, steady, healed),
         )
 
@@ -177,58 +145,3 @@ class Chaos:
             assert time.monotonic() < deadline, f"not {what} {HEALED_SECONDS} s after the last fault"
             self.injector.supervise()
             time.sleep(0.05)
-
-    def _read_everything(self, session: Session) -> dict[str, set[str]]:
-        """By lists and by searches of every coordinator, as operations like all others."""
-        present: dict[str, set[str]] = {}
-        for coordinator in self.lab.coordinators:
-            listed = {name: self._list(coordinator, name) for name in (WIDE, *STEADY)}
-            for face in self.faces.all():
-                call, names = listed[face.collection]
-                there = {id for id, name in names.items() if name == face.name}
-                for id in there | set(face.ids):
-                    self.record.add(face, Kind.READ, id, call, id in there)
-                if len(there) > 1:
-                    self.record.surprises.append(f"{face.name} is listed as {sorted(there)}")
-                present[face.name] = present.get(face.name, set()) | there
-            for name in (WIDE, *STEADY):
-                self._search(session, coordinator, name)
-        return present
-
-    def _list(self, coordinator: Coordinator, collection: str) -> tuple[Call, dict[str, str]]:
-        """Every FaceId of a collection and its name."""
-        found: dict[str, str] = {}
-        began, token = time.monotonic(), None
-        while True:
-            body = {"CollectionId": collection, "MaxResults": 4096} | ({"NextToken": token} if token else {})
-            answer = coordinator.call("RekognitionService.ListFaces", body)
-            found |= {face["FaceId"]: face["ExternalImageId"] for face in answer.json["Faces"]}
-            token = answer.json.get("NextToken")
-            if not token:
-                return Call(began, time.monotonic(), answer), found
-
-    def _search(self, session: Session, coordinator: Coordinator, collection: str) -> None:
-        faces = [face for face in self.faces.all() if face.collection == collection]
-        for start in range(0, len(faces), BATCH):
-            chosen = faces[start : start + BATCH]
-            body = {
-                "CollectionId": collection, "Vectors": [encode(face.vector) for face in chosen], "MaxFaces": 5,
-                "CosineThreshold": 0.9,
-            }
-            call = session.ask(coordinator, "FacetService.SearchByVectors", body)
-            assert call.answer, f"a search failed after all was mended: {self.record.errors}"
-            for face, search in zip(chosen, call.answer.json["Searches"], strict=True):
-                self.record.searches.append(search["SearchId"])
-                session.note_matches(face, call, search["FaceMatches"])
-
-    def _off_record(self) -> list[str]:
-        """Answered searches that the ledger does not know."""
-        coordinators = self.lab.coordinators
-
-        def is_missing(number: int) -> bool:
-            coordinator = coordinators[number % len(coordinators)]
-            return coordinator.search_record(self.record.searches[number]).status != 200
-
-        with ThreadPoolExecutor(4) as threads:
-            missing = list(threads.map(is_missing, range(len(self.record.searches))))
-        return [search for search, gone in zip(self.record.searches, missing, strict=True) if gone]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster import Lab, Member
+from cluster import Lab
+from namespaces import SwitchedLab
 from proxy import Link, Network, Way
 
 # Of these statuses a process ends by a bug of its own: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGSEGV.
@@ -32,8 +33,15 @@ class WiredLab(Lab):
         super().kill()
         self.network.close()
 
-    def member(self, label: str) -> Member:
-        return next(process for process in self.processes if process.label == label)
+    def drop(self, senders: set[str], receivers: set[str]) -> None:
+        """What the one send to the others, from now on; where it passes the network."""
+        flow(self.network, senders, receivers, lambda way: setattr(way, "cut", True))
+
+    def mend(self, some: set[str], others: set[str]) -> None:
+        both_ways(self.network, some, others, Way.heal)
+
+    def heal(self) -> None:
+        self.network.heal()
 
     def _running(self) -> dict[str, int]:
         started = ((process.label, process.process) for process in self.processes)
@@ -69,6 +77,7 @@ KINDS: dict[str, tuple[int, str, tuple[float, float]]] = {
     "kill coordinator": (2, "coordinators", (0.2, 3)),
     "kill etcd": (2, "etcd", (0.2, 4)),
     "cut off node": (2, "nodes", (0.5, 10)),
+    "cut off etcd": (1, "etcd", (0.5, 10)),
     "cut from etcd": (2, "nodes", (0.5, 10)),
     "cut coordinator from etcd": (1, "coordinators", (0.5, 10)),
     "cut from a node": (2, "nodes", (0.5, 8)),
@@ -79,6 +88,8 @@ KINDS: dict[str, tuple[int, str, tuple[float, float]]] = {
     "slow": (1, "nodes", (1, 6)),
     "narrow": (1, "nodes", (1, 6)),
 }
+# A switch cannot do these.
+OF_PROXIES = frozenset({"drop connections", "slow", "narrow"})
 
 
 def schedule(
@@ -110,6 +121,9 @@ def _fault(
     match kind:
         case "cut off node":
             return Fault(at, lasts, kind, target, everybody)
+        case "cut off etcd":
+            others = (*nodes, *groups["coordinators"], *(name for name in groups["etcd"] if name != target))
+            return Fault(at, lasts, kind, target, others)
         case "cut from etcd" | "cut coordinator from etcd":
             return Fault(at, lasts, kind, target, tuple(groups["etcd"]))
         case "cut from a node":
@@ -149,7 +163,7 @@ class Outage:
 class Injector:
     """Makes the faults of a schedule at their times, and starts again what ends by itself, as a supervisor would."""
 
-    lab: WiredLab
+    lab: WiredLab | SwitchedLab
     faults: list[Fault]
     outages: list[Outage] = field(default_factory=list)
     open: dict[str, Outage] = field(default_factory=dict)
@@ -177,7 +191,7 @@ class Injector:
         for outage in list(self.open.values()):
             self.mend(outage)
         self.open.clear()
-        self.lab.network.heal()
+        self.lab.heal()
         self.supervise()
 
     def supervise(self) -> None:
@@ -196,25 +210,21 @@ class Injector:
             process.launch()
 
     def make(self, fault: Fault) -> None:
-        network, one, others = self.lab.network, {fault.target}, set(fault.others)
+        lab, one, others = self.lab, {fault.target}, set(fault.others)
         match fault.kind.split()[0]:
             case "kill":
-                self.lab.member(fault.target).kill()
+                lab.member(fault.target).kill()
             case "pause":
-                self.lab.member(fault.target).pause()
+                lab.member(fault.target).pause()
             case "cut":
-                both_ways(network, one, others, _cut)
+                lab.drop(one, others)
+                lab.drop(others, one)
             case "deafen":
-                flow(network, others, one, _cut)
+                lab.drop(others, one)
             case "silence":
-                flow(network, one, others, _cut)
-            case "drop":
-                network.change(one, others, Link.drop)
-                network.change(others, one, Link.drop)
-            case "slow":
-                both_ways(network, one, others, lambda way: setattr(way, "delay", fault.amount))
-            case "narrow":
-                both_ways(network, one, others, lambda way: setattr(way, "bytes_per_second", fault.amount))
+                lab.drop(one, others)
+            case _ if isinstance(lab, WiredLab):
+                trouble(lab.network, fault)
 
     def mend(self, outage: Outage) -> None:
         """A link between two targets is healed with the first of them."""
@@ -225,10 +235,19 @@ class Injector:
             case "pause":
                 self.lab.member(fault.target).resume()
             case _:
-                both_ways(self.lab.network, {fault.target}, set(fault.others), Way.heal)
+                self.lab.mend({fault.target}, set(fault.others))
         outage.ended = time.monotonic()
         self.outages.append(outage)
 
 
-def _cut(way: Way) -> None:
-    way.cut = True
+def trouble(network: Network, fault: Fault) -> None:
+    """Of proxies."""
+    one, others = {fault.target}, set(fault.others)
+    match fault.kind:
+        case "drop connections":
+            network.change(one, others, Link.drop)
+            network.change(others, one, Link.drop)
+        case "slow":
+            both_ways(network, one, others, lambda way: setattr(way, "delay", fault.amount))
+        case "narrow":
+            both_ways(network, one, others, lambda way: setattr(way, "bytes_per_second", fault.amount))

@@ -3,6 +3,7 @@ certificates. Every process can be killed, stopped, continued and started again;
 
 import json
 import os
+import random
 import re
 import shutil
 import ssl
@@ -14,9 +15,11 @@ from typing import Any
 
 from conform import Findings
 from harness import EXECUTABLES, ROOT, Caller, Key, Process, Response, facectl, free_port, get
+from unsynced import Disk
 from wire import Proxy
 
 CLUSTER = "test"
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,9 @@ class Certificates:
         certs("init", "--out", str(folder), "--cluster", CLUSTER)
         return Certificates(folder)
 
-    def issue(self, role: str, name: str) -> "Identity":
+    def issue(self, role: str, name: str, host: str = LOOPBACK) -> "Identity":
         certs(
-            "issue", "--out", str(self.folder), "--role", role, "--name", name, "--host", "127.0.0.1",
-            "--host", "localhost",
+            "issue", "--out", str(self.folder), "--role", role, "--name", name, "--host", host, "--host", "localhost"
         )
         return self.identity(name)
 
@@ -68,10 +70,11 @@ def certs(*arguments: str) -> None:
 
 @dataclass
 class Member(Process):
-    """A process of a lab; `name` is its name in the lab's configuration."""
+    """A process of a lab; `name` is its name in the lab's configuration, `host` the address it listens at."""
 
     lab: "Lab"
     label: str
+    host: str = LOOPBACK
 
     @property
     def name(self) -> str:
@@ -115,12 +118,12 @@ class Node(Member):
     executable = "shard-node"
 
     @property
-    def address(self) -> int:
-        return self.proxy.port if self.proxy else self.port
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.proxy.port}" if self.proxy else f"{self.host}:{self.port}"
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.monitor}"
+        return f"http://{self.host}:{self.monitor}"
 
 
 @dataclass
@@ -133,7 +136,7 @@ class Coordinator(Caller, Member):
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def problems(self) -> dict[str, Any]:
         """What /readyz says; empty when nobody answers."""
@@ -148,13 +151,13 @@ class Etcd(Member):
 
     @property
     def endpoint(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self.host}:{self.port}"
 
     @property
     def command(self) -> list[str]:
         identity = self.lab.certificates.identity(self.label)
-        peer = f"https://127.0.0.1:{self.peer}"
-        members = ",".join(f"{member.label}=https://127.0.0.1:{member.peer}" for member in self.lab.etcd)
+        peer = f"https://{self.host}:{self.peer}"
+        members = ",".join(f"{member.label}=https://{member.host}:{member.peer}" for member in self.lab.etcd)
         return [
             shutil.which("etcd") or str(ROOT / ".runtime/bin/etcd"), "--name", self.label,
             "--data-dir", str(self.lab.folder / self.label), "--logger", "zap",
@@ -172,7 +175,7 @@ class Etcd(Member):
     def healthy(self) -> bool:
         """Which takes a quorum."""
         connection = HTTPSConnection(
-            "127.0.0.1", self.port, timeout=5, context=self.lab.certificates.identity("operator").client()
+            self.host, self.port, timeout=5, context=self.lab.certificates.identity("operator").client()
         )
         try:
             connection.request("GET", "/health")
@@ -186,11 +189,12 @@ class Etcd(Member):
 class Lab:
     """The whole of it. `proxied` nodes are reached through a proxy that a test can make misbehave. Shards have one copy
     unless `copies` says more: so that what a node does not answer is missing. So has the ledger, on node-1, unless
-    `ledgers` says more."""
+    `ledgers` says more. With the library `unsynced` nodes lose with kill -9 what they have not synced."""
 
     def __init__(
         self, folder: Path, nodes: int = 4, coordinators: int = 2, members: int = 1, deadline: int = 30,
         proxied: Iterable[str] = (), log_level: str = "info", copies: int = 1, ledgers: int = 1,
+        unsynced: Path | None = None, seed: int = 1,
     ) -> None:
         self.folder = folder
         self.config = folder / "cluster.yaml"
@@ -204,6 +208,8 @@ class Lab:
         for node in self.nodes:
             if node.label in proxied:
                 node.proxy = Proxy(node.port)
+            if unsynced:
+                node.disk = Disk(folder / node.label, unsynced, random.Random(f"{seed} {node.label}"))
 
     @property
     def processes(self) -> list[Member]:
@@ -211,6 +217,9 @@ class Lab:
 
     def node(self, name: str) -> Node:
         return next(node for node in self.nodes if node.label == name)
+
+    def member(self, name: str) -> Member:
+        return next(process for process in self.processes if process.label == name)
 
     def start(self) -> "Lab":
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -248,6 +257,22 @@ class Lab:
             if node.proxy:
                 node.proxy.close()
 
+    def cut_power(self) -> None:
+        """Of all processes at once."""
+        for process in self.processes:
+            if process.process:
+                process.process.kill()
+        for process in self.processes:
+            process.kill()
+
+    def restore_power(self) -> None:
+        """Etcd first: a coordinator that finds none ends, and waits for a supervisor."""
+        for group in (self.etcd, [*self.nodes, *self.coordinators]):
+            for process in group:
+                process.launch()
+            for process in group:
+                process.wait_ready()
+
     def complete(self) -> bool:
         """Whether every coordinator reaches every shard."""
         return all(coordinator.get("/readyz").status == 200 for coordinator in self.coordinators)
@@ -267,7 +292,7 @@ class Lab:
         self.certificates = Certificates.make(self.folder / "certs")
         for group, role in ((self.etcd, "etcd"), (self.nodes, "shard-node"), (self.coordinators, "coordinator")):
             for process in group:
-                self.certificates.issue(role, process.label)
+                self.certificates.issue(role, process.label, process.host)
         self.certificates.issue("operator", "operator")
 
     def _make_access_key(self) -> None:
@@ -297,9 +322,9 @@ class Lab:
             "limits": {"deadlineSeconds": self.deadline},
             "nodes": {
                 node.label: {
-                    "address": f"127.0.0.1:{node.address}",
-                    "listen": f"127.0.0.1:{node.port}",
-                    "monitor": f"127.0.0.1:{node.monitor}",
+                    "address": node.address,
+                    "listen": f"{node.host}:{node.port}",
+                    "monitor": f"{node.host}:{node.monitor}",
                     "zone": zones[number % 2],
                     "data": str(self.folder / node.label),
                     "memory": "256MiB",
@@ -308,7 +333,7 @@ class Lab:
                 for number, node in enumerate(self.nodes)
             },
             "coordinators": {
-                coordinator.label: {"listen": f"127.0.0.1:{coordinator.port}", "zone": zones[number % 2]}
+                coordinator.label: {"listen": f"{coordinator.host}:{coordinator.port}", "zone": zones[number % 2]}
                 for number, coordinator in enumerate(self.coordinators)
             },
             "search": {"threads": 1},

@@ -7,6 +7,7 @@ import pytest
 
 from cluster import Lab
 from harness import EXECUTABLES, Process, Server
+from unsynced import build
 
 SERVERS = pytest.StashKey[list[Process]]()
 
@@ -29,6 +30,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
             lines = [line for line in server.log.splitlines() if " info facet.api:" not in line]
             report.sections.append((f"log of {server.name}, requests left out", "\n".join(lines[-30:])))
     return report
+
+
+@pytest.fixture(scope="session")
+def unsynced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that makes a loss of power of kill -9."""
+    return build(tmp_path_factory.mktemp("unsynced"))
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from conform import Findings, error_name
+from unsynced import Disk
 
 ROOT = Path(__file__).resolve().parents[2]
 EXECUTABLES = Path(os.environ.get("FACET_BIN", ROOT / ".build/release"))
@@ -201,9 +202,13 @@ class Caller:
 
 
 class Process:
-    """One process under test. It may be started and ended as often as a test likes."""
+    """One process under test. It may be started and ended as often as a test likes. On a `disk` it loses with kill -9
+    what it has not synced."""
 
     process: subprocess.Popen[bytes] | None = None
+    disk: Disk | None = None
+    # Before its command: what makes it run elsewhere, by becoming it.
+    prefix: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -226,9 +231,11 @@ class Process:
 
     def launch(self) -> None:
         assert self.process is None, f"{self.name} is started already"
+        environment = clean_environment() | (self.disk.environment if self.disk else {})
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=ROOT, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*self.prefix, *self.command], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log,
             )
 
     def wait_until(self, what: str, condition: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
@@ -252,6 +259,8 @@ class Process:
     def kill(self) -> None:
         """kill -9, as a power cut of the process would be."""
         self._end(signal.SIGKILL)
+        if self.disk:
+            self.disk.lose()
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""
