@@ -104,8 +104,17 @@ extension World {
         nodes[Self.node(of: replica)].disk.replica == replica && !checker.holed.contains(replica)
     }
 
+    /// Copies that can confirm a register: a new primary hears from all but `minISR` - 1 of them, or waits for an operator.
+    private func canConfirm(_ node: Int) -> Bool {
+        let disk = nodes[node].disk
+        guard let memory = disk.memory, isIntact(disk.replica) else { return false }
+        return !memory.isNew && store.state.configuration.named.contains(disk.replica)
+    }
+
     private func mayLose(_ node: Int) -> Bool {
         guard !isRestored else { return false }
+        let confirming = nodes.indices.count { $0 != node && canConfirm($0) }
+        guard !canConfirm(node) || confirming > options.copies - options.minISR else { return false }
         let members = store.state.configuration.isr
         let lost = members.count { !isIntact($0) }
         guard members.contains(nodes[node].disk.replica) else { return true }

@@ -46,7 +46,7 @@ extension World {
     private func start(_ node: Int, _ state: RegisterState) {
         nodes[node].clockStart = random.below(1_000_000)
         let disk = nodes[node].disk
-        var memory = disk.memory ?? ReplicaMemory(epoch: state.configuration.epoch, register: state)
+        var memory = disk.memory ?? ReplicaMemory(begin: disk.replica, register: state)
         if disk.torn { memory.isSuspect = true }
         let tail: ScannedLog.Tail = disk.lossProven ? .lossProven : disk.torn ? .suspect : .clean
         nodes[node].disk.torn = false
