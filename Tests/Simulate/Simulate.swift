@@ -3,6 +3,8 @@ import Replication
 import SimulatedCluster
 
 /// `simulate COUNT [FIRST] [MUTANT|none|all]`: runs worlds of the replication core and says what they found.
+/// `simulate equal COUNT [FIRST]`: runs each twice and compares; builds that are equal print the same trace.
+/// `simulate story SEED [MUTANT]`: tells a world event by event.
 @main
 struct Simulate {
     static func main() {
@@ -12,6 +14,9 @@ struct Simulate {
             return Campaign.story(of: seed, mutant: mutant, lines: 400_000).forEach(say)
         }
         let arguments = CommandLine.arguments
+        if arguments.dropFirst().first == "equal" {
+            exit(areEqual(arguments.dropFirst(2).compactMap(UInt64.init)) ? 0 : 1)
+        }
         let count = UInt64(arguments.dropFirst().first ?? "500") ?? 500
         let first = UInt64(arguments.dropFirst(2).first ?? "1") ?? 1
         let name = arguments.dropFirst(3).first ?? "none"
@@ -20,6 +25,15 @@ struct Simulate {
         let summary = Campaign.run(first: first, count: count, mutant: mutant)
         say(summary.text)
         exit((mutant == nil) == summary.failures.isEmpty ? 0 : 1)
+    }
+
+    private static func areEqual(_ numbers: [UInt64]) -> Bool {
+        let summary = Campaign.compare(first: numbers.dropFirst().first ?? 1, count: numbers.first ?? 500)
+        let trace = String(summary.trace, radix: 16)
+        say(
+            "\(summary.seeds) seeds twice, \(summary.figures.events) events, trace \(trace), unequal: \(summary.unequal)"
+        )
+        return summary.unequal.isEmpty
     }
 
     /// Each in a process of its own: a precondition of the core that ends it is a mistake noticed as well.

@@ -40,7 +40,7 @@ extension World {
             }
         }
         nodes[node].applied = max(nodes[node].applied, index)
-        mix(UInt64(index))
+        digest.mix(index)
         guard core.isPrimary else { return }
         if !checker.commits(core.id, in: core.epoch) { fail("S2 two primaries commit in epoch \(core.epoch)") }
         checkMembers("commit of \(index) by node \(node)")

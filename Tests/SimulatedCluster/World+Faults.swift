@@ -16,6 +16,7 @@ extension World {
         if random.chance(350), now >= splitUntil { cuts = [] }
         guard has(kind) else { return }
         note("fault \(kind) at \(node)")
+        digest.mix(WorldOptions.Fault.allCases.firstIndex(of: kind) ?? 0)
         switch kind {
         case .crash: crash(node)
         case .cut: for other in nodes.indices { cut(node, other, permille: 800) }
@@ -58,6 +59,7 @@ extension World {
         nodes[node].life += 1
         nodes[node].values = [:]
         checker.crashed(node)
+        digest.mix(kept)
         note("node \(node) crashed, \(kept) records kept\(disk.torn ? ", torn" : "")")
         restart(node, in: 30 + random.below(1_800))
     }

@@ -68,6 +68,7 @@ extension World {
         let outcome = store.attempt(transaction)
         guard case .made = outcome else { return outcome }
         note("register \(store.state.configuration)")
+        digest.mix(store.state)
         checkTransition(from: before, to: store.state.configuration)
         announceRegister()
         if before.version < store.state.configuration.version { savedConfiguration = before }

@@ -169,13 +169,15 @@ extension World {
         let clock = clock(node)
         let effects = nodes[node].core?.step(event, at: clock) ?? []
         note("node \(node) \(event)")
+        digest.mix(node)
+        digest.mix(event)
         for effect in effects {
             note("     node \(node) -> \(effect)")
+            digest.mix(effect)
             if has(.crashInside), random.chance(1) { return crash(node) }
             perform(effect, at: node, event, values)
             guard nodes[node].core != nil else { return }
         }
-        mix(UInt64(node) << 32 ^ UInt64(effects.count))
         if options.wakesWhenAsked { planTick(node) }
         check(node, epochBefore: before)
     }

@@ -59,7 +59,8 @@ package final class World {
     var isRestored = false
     var wasRestored = false
     var checker: Checker
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    /// Of everything that happened.
+    var digest = TraceDigest()
     package internal(set) var figures = WorldFigures()
     /// The last events in words; kept only when asked for.
     package private(set) var trail: [String] = []
@@ -93,7 +94,7 @@ package final class World {
     package var failure: String? { checker.failure }
 
     /// Equal seeds and options give equal ones.
-    package var traceHash: UInt64 { hash }
+    package var trace: UInt64 { digest.value }
 
     package func run() {
         for node in nodes.indices { queue.add(.boot(node, life: 0), at: 1 + node) }
@@ -105,7 +106,7 @@ package final class World {
             now = time
             figures.events += 1
             if figures.events > Self.eventsMax { fail("more than \(Self.eventsMax) events: a storm") }
-            mix(UInt64(truncatingIfNeeded: time))
+            digest.mix(time)
             handle(happening)
         }
         if checker.failure == nil { checkEnd() }
@@ -135,8 +136,6 @@ package final class World {
     }
 
     func has(_ fault: WorldOptions.Fault) -> Bool { faultsOn && options.faults.contains(fault) }
-
-    func mix(_ value: UInt64) { hash = (hash ^ value) &* 0x100_0000_01B3 }
 
     func note(_ text: @autoclosure () -> String) {
         guard keepsTrail else { return }
