@@ -20,7 +20,7 @@ package enum Campaign {
                     + "\(figures.events) events, \(figures.acknowledged) writes, \(figures.strongReads) strong, "
                     + "\(figures.sessionReads) session and \(figures.boundedReads) bounded reads, "
                     + "\(figures.reigns) reigns, \(figures.shrinks) shrinks, \(figures.expands) expands, "
-                    + "\(figures.crashes) crashes, \(figures.lostDisks) lost disks, "
+                    + "\(figures.crashes) crashes, \(figures.lostDisks) lost disks, \(figures.builtCopies) built copies, \(figures.moves) moves, "
                     + "\(figures.operatorNeeded) ended with the operator, trace \(String(trace, radix: 16))"
             ]
             lines += failures.prefix(5).map { "  seed \($0.seed): \($0.text)" }
@@ -100,6 +100,8 @@ extension WorldFigures {
         expands += other.expands
         crashes += other.crashes
         lostDisks += other.lostDisks
+        builtCopies += other.builtCopies
+        moves += other.moves
         faults += other.faults
         operatorNeeded += other.operatorNeeded
     }

@@ -73,7 +73,7 @@ extension World {
     /// A disk that loses what was synced; only as long as the promise holds: `minISR` - 1 of the in-sync set, and never
     /// the last of it (a rebuilt register names one).
     private func damage(_ node: Int, _ kind: WorldOptions.Fault) {
-        guard mayLose(node) else { return }
+        guard nodes[node].up, mayLose(node) else { return }
         crash(node)
         figures.lostDisks += 1
         switch kind {
@@ -113,13 +113,21 @@ extension World {
         return !memory.isNew && store.state.configuration.named.contains(disk.replica)
     }
 
+    func isKnownNew(_ replica: ReplicaID) -> Bool {
+        let disk = nodes[Self.node(of: replica)].disk
+        return disk.replica == replica && disk.memory?.isNew ?? false
+    }
+
     private func mayLose(_ node: Int) -> Bool {
         guard !isRestored else { return false }
         let confirming = nodes.indices.count { $0 != node && canConfirm($0) }
-        guard !canConfirm(node) || confirming > options.copies - options.minISR else { return false }
+        let copies = max(options.copies, store.state.configuration.named.count { !isKnownNew($0) })
+        guard !canConfirm(node) || confirming > copies - options.minISR else { return false }
         let members = store.state.configuration.isr
         let lost = members.count { !isIntact($0) }
-        guard members.contains(nodes[node].disk.replica) else { return true }
+        // Where none may be lost, none that will be a member soon.
+        let counts = options.minISR == 1 ? store.state.configuration.named : members
+        guard counts.contains(nodes[node].disk.replica) else { return true }
         let others = members.filter { Self.node(of: $0) != node }
         let allClean = others.allSatisfy { isIntact($0) ? !nodes[Self.node(of: $0)].disk.torn && isClean($0) : true }
         return lost < min(options.minISR, members.count) - 1 && allClean

@@ -19,6 +19,7 @@ package final class World {
         case controller
         case decided(RegisterTransaction)
         case rebuild
+        case moveStep
         case client
         case fault
         case faultsEnd
@@ -58,6 +59,8 @@ package final class World {
     /// The register stands as the backup had it, and nobody has put it right.
     var isRestored = false
     var wasRestored = false
+    /// What the operator is at.
+    var move: SimulatedMove?
     var checker: Checker
     /// Of everything that happened.
     var digest = TraceDigest()
@@ -82,6 +85,10 @@ package final class World {
         checker = Checker()
         let memory = ReplicaMemory(epoch: Epoch(0), register: store.state)
         nodes = replicas.map { SimulatedNode(disk: SimulatedDisk(replica: $0, memory: memory)) }
+        if options.movesCopies {
+            let spare = SimulatedDisk(replica: Self.replica(options.copies, copy: 1))
+            nodes.append(SimulatedNode(disk: spare, up: false))
+        }
     }
 
     static func replica(_ node: Int, copy: Int) -> ReplicaID {
@@ -101,6 +108,7 @@ package final class World {
         for start in [20, 50] { queue.add(.controller, at: start) }
         queue.add(.client, at: 30)
         if !options.faults.isEmpty { queue.add(.fault, at: 400) }
+        if options.movesCopies { queue.add(.moveStep, at: 700) }
         queue.add(.faultsEnd, at: options.faultsEnd)
         while checker.failure == nil, let (time, happening) = queue.next(), time <= options.end {
             now = time
@@ -129,6 +137,7 @@ package final class World {
         case .controller: controller()
         case .decided(let transaction): change(transaction)
         case .rebuild: rebuildRegister()
+        case .moveStep: moveStep()
         case .client: client()
         case .fault: fault()
         case .faultsEnd: endFaults()
@@ -160,6 +169,8 @@ package struct WorldFigures: Hashable, Sendable {
     package var lostDisks = 0
     /// Copies that were built from another's files.
     package var builtCopies = 0
+    /// Copies that left, and whose place another took.
+    package var moves = 0
     package var faults = 0
     /// Worlds that ended where only an operator may go on.
     package var operatorNeeded = 0

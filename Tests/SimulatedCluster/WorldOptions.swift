@@ -26,6 +26,8 @@ package struct WorldOptions: Hashable, Sendable {
     package var pauses = false
     /// Nodes remove the beginnings of their logs, so that a copy that lags is built from another's files.
     package var trimsLogs = false
+    /// There is a machine more than copies, and an operator moves copies to whichever has none.
+    package var movesCopies = false
 
     package init() {}
 
@@ -41,6 +43,7 @@ package struct WorldOptions: Hashable, Sendable {
         pauses = random.chance(400)
         membersElect = random.chance(500)
         trimsLogs = random.chance(400)
+        movesCopies = random.chance(400)
         if mutant == .confirmByOne { onlyOfFive() }
     }
 
@@ -55,7 +58,7 @@ package struct WorldOptions: Hashable, Sendable {
         let habits = [
             wakesWhenAsked ? "wakesWhenAsked" : nil, readsWhenAsked ? "readsWhenAsked" : nil,
             pauses ? "pauses" : nil, membersElect ? "membersElect" : nil,
-            trimsLogs ? "trimsLogs" : nil,
+            trimsLogs ? "trimsLogs" : nil, movesCopies ? "movesCopies" : nil,
         ].compactMap(\.self).joined(separator: " ")
         return "copies=\(copies) minISR=\(minISR) mutant=\(mutant?.rawValue ?? "none") \(habits) faults: \(names)"
     }
