@@ -102,6 +102,7 @@ extension World {
         nodes[node].life += 1
         nodes[node].values = [:]
         checker.crashed(node)
+        endSearches(node)
         makeEmpty(node)
     }
 }

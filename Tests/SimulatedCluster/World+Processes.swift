@@ -18,6 +18,7 @@ extension World {
     /// every failed start.
     func boot(_ node: Int, _ life: Int) {
         guard isAlive(node, life), nodes[node].core == nil else { return }
+        scan(node)
         if nodes[node].disk.lossProven, options.mutant != .damagedLogStays { makeEmpty(node) }
         request(.incarnation(nodes[node].disk.replica), from: node)
         queue.add(.boot(node, life: life), at: now + 150)
@@ -68,9 +69,12 @@ extension World {
             id: disk.replica, incarnation: Incarnation(disk.incarnation),
             timing: timing,
             memory: memory, scanned: ScannedLog(outline: disk.outline, tail: tail),
-            applied: LogIndex(UInt64(disk.begin - 1)), at: clock(node), mutant: options.mutant)
-        nodes[node].applied = disk.begin - 1
-        nodes[node].stateHash = checker.state(after: disk.begin - 1)
+            applied: LogIndex(UInt64(disk.saved)), at: clock(node), mutant: options.mutant)
+        nodes[node].applied = disk.saved
+        nodes[node].table = disk.table
+        if checker.digest(after: disk.saved) != disk.table.digest {
+            fail("S12 node \(node) begins with another state than \(disk.saved) records make")
+        }
         nodes[node].isFetching = false
         (nodes[node].tickAt, nodes[node].election, nodes[node].counted) = (nil, nil, nil)
     }
@@ -218,9 +222,13 @@ extension World {
                 guard case .message(let message, _) = event, case .append(let append) = message.body else { return }
                 value = values[Int(index.value - append.range.previous.index.value) - 1]
                 epoch = append.range.runs.last { $0.first <= index }?.epoch ?? Epoch(0)
+                if !checker.wasWritten(value, at: LogPoint(epoch: epoch, index: index)) {
+                    return fail("S13 node \(node) is sent a record at \(index) that nobody wrote")
+                }
             case .write(let number): value = nodes[node].values[number.value]?[offset] ?? 0
             case .epochStart, .noop: break
             }
+            if source != .message { checker.wrote(value, at: LogPoint(epoch: epoch, index: index)) }
             nodes[node].disk.records.append(SimulatedRecord(epoch: epoch, value: value, stamp: disk.durable))
         }
     }

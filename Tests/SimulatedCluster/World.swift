@@ -9,7 +9,7 @@ package final class World {
         case duty(Int, life: Int)
         case deliver(ReplicaMessage, [UInt64], from: ReplicaID, to: ReplicaID)
         case synced(Int, life: Int, LogPoint)
-        case fetched([SimulatedRecord], by: Int, life: Int)
+        case fetched(SimulatedCopy, by: Int, life: Int)
         case boot(Int, life: Int)
         case request(StoreRequest, from: Int, life: Int)
         case reply(StoreReply, to: Int, life: Int)
@@ -20,6 +20,7 @@ package final class World {
         case decided(RegisterTransaction)
         case rebuild
         case moveStep
+        case search(Int, at: Int)
         case client
         case fault
         case faultsEnd
@@ -62,6 +63,8 @@ package final class World {
     /// What the operator is at.
     var move: SimulatedMove?
     var checker: Checker
+    /// What copies said to searches, until it is fetched.
+    var answers: [(Int, SimulatedAnswer)] = []
     /// Of everything that happened.
     var digest = TraceDigest()
     package internal(set) var figures = WorldFigures()
@@ -104,20 +107,33 @@ package final class World {
     package var trace: UInt64 { digest.value }
 
     package func run() {
+        begin()
+        while checker.failure == nil, let time = queue.nextTime, time <= options.end { advance() }
+        if checker.failure == nil { checkEnd() }
+    }
+
+    func begin() {
         for node in nodes.indices { queue.add(.boot(node, life: 0), at: 1 + node) }
         for start in [20, 50] { queue.add(.controller, at: start) }
         queue.add(.client, at: 30)
         if !options.faults.isEmpty { queue.add(.fault, at: 400) }
         if options.movesCopies { queue.add(.moveStep, at: 700) }
         queue.add(.faultsEnd, at: options.faultsEnd)
-        while checker.failure == nil, let (time, happening) = queue.next(), time <= options.end {
-            now = time
-            figures.events += 1
-            if figures.events > Self.eventsMax { fail("more than \(Self.eventsMax) events: a storm") }
-            digest.mix(time)
-            handle(happening)
-        }
-        if checker.failure == nil { checkEnd() }
+    }
+
+    /// What is next, and all that follows from it at once.
+    func advance() {
+        guard let (time, happening) = queue.next() else { return }
+        now = time
+        figures.events += 1
+        if figures.events > Self.eventsMax { fail("more than \(Self.eventsMax) events: a storm") }
+        digest.mix(time)
+        handle(happening)
+    }
+
+    func takeAnswers() -> [(Int, SimulatedAnswer)] {
+        defer { answers = [] }
+        return answers
     }
 
     func handle(_ happening: Happening) {
@@ -127,7 +143,7 @@ package final class World {
         case .deliver(let message, let values, let sender, let receiver):
             deliver(message, values, from: sender, to: receiver)
         case .synced(let node, let life, let point): synced(node, life, point)
-        case .fetched(let records, let node, let life): fetched(records, by: node, life)
+        case .fetched(let copied, let node, let life): fetched(copied, by: node, life)
         case .boot(let node, let life): boot(node, life)
         case .request(let request, let node, let life): serve(request, of: node, life)
         case .reply(let reply, let node, let life): receive(reply, at: node, life)
@@ -138,6 +154,7 @@ package final class World {
         case .decided(let transaction): change(transaction)
         case .rebuild: rebuildRegister()
         case .moveStep: moveStep()
+        case .search(let search, let node): self.search(search, at: node)
         case .client: client()
         case .fault: fault()
         case .faultsEnd: endFaults()
@@ -162,6 +179,8 @@ package struct WorldFigures: Hashable, Sendable {
     package var strongReads = 0
     package var sessionReads = 0
     package var boundedReads = 0
+    /// Of all shards, with an answer from each.
+    package var searches = 0
     package var reigns = 0
     package var shrinks = 0
     package var expands = 0
