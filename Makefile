@@ -29,7 +29,7 @@ ENGINE_BENCH := swift build -c release --package-path Benchmarks --product engin
 # $(call step,title,command): a heading, the command, and the time it took.
 step = @printf '\n==> %s\n' '$(1)'; $(2); printf '<== %s: %d s\n' '$(1)' "$$SECONDS"
 
-.PHONY: help deps build demo run stop cluster cluster-stop test check format soak chaos accuracy simulate loadtest loadtest-cluster loadtest-copies loadtest-moves bench-transport bench-engine bench-engine-12m bench-bound bench-peers dist fresh clean
+.PHONY: help deps build demo run stop cluster cluster-stop test check format soak chaos accuracy simulate simulate-equal loadtest loadtest-cluster loadtest-copies loadtest-moves bench-transport bench-engine bench-engine-12m bench-bound bench-peers dist fresh clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -91,6 +91,12 @@ chaos: build ## a cluster under kills, stops and cuts while clients use it, and 
 simulate: ## the replication core in worlds that fail; SEEDS=2000 FIRST=1 MUTANT=none|all|NAME
 	$(call step,build,swift build -c release --product simulate)
 	$(call step,simulation,.build/release/simulate $(or $(SEEDS),2000) $(or $(FIRST),1) $(or $(MUTANT),none))
+
+simulate-equal: ## equal seeds give equal traces, in the release and the debug build; SEEDS=500 FIRST=1
+	$(call step,build,swift build -c release --product simulate)
+	$(call step,debug build,swift build --scratch-path .build-debug --product simulate)
+	$(call step,each twice in both,for build in .build/release .build-debug/debug; do \
+		$$build/simulate equal $(or $(SEEDS),500) $(or $(FIRST),1); done | tee /dev/stderr | uniq | wc -l | grep -qx 1)
 
 accuracy: build ## rank-1 on photos you bring; DATA=faces.tar
 	@$(PYTHON) scripts/accuracy.py '$(DATA)'

@@ -152,7 +152,8 @@ let package = Package(
             ]),
         // Tests
         .target(
-            name: "SimulatedCluster", dependencies: ["FaceModel", "Replication"], path: "Tests/SimulatedCluster",
+            name: "SimulatedCluster", dependencies: ["FaceModel", "ClusterModel", "Replication", "Coordinator"],
+            path: "Tests/SimulatedCluster",
             swiftSettings: settings),
         .executableTarget(
             name: "simulate", dependencies: ["Replication", "SimulatedCluster"], path: "Tests/Simulate",

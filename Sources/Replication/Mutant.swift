@@ -29,4 +29,5 @@ package enum Mutant: String, CaseIterable, Sendable {
     case pollNumbersRepeat
     case followsOldRegister
     case noIdleNoop
+    case newCopyConfirms
 }

@@ -9,6 +9,8 @@ struct Progress {
     var match: LogIndex = .zero
     /// The newest configuration it is known to know.
     var version: UInt64 = 0
+    /// It said that it knows none but from the store.
+    var isNew = false
     /// Answered in this epoch.
     var reconciled = false
     /// The next record to send.

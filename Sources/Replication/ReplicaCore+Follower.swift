@@ -9,6 +9,7 @@ extension ReplicaCore {
         following.suspectedAt = nil
         role = .following(following)
         learn(append.register)
+        if append.commit > .zero { becomeKnowing() }
         if mutant == .truncateToCommit, following.matched == .zero, commit < log.last { truncate(after: commit) }
         guard agrees(with: append.range.previous) else {
             return send(.mismatch(hint: hint(for: append.range.previous)), to: sender)
@@ -85,7 +86,7 @@ extension ReplicaCore {
     private mutating func acknowledge() {
         guard case .following(let following) = role, let primary = following.primary else { return }
         let held = mutant == .acknowledgeBeforeSync ? following.matched : min(following.matched, durable)
-        send(.appended(match: held, version: configuration.version), to: primary)
+        send(.appended(match: held, version: memory.isNew ? 0 : configuration.version), to: primary)
     }
 
     mutating func followerDurable() {

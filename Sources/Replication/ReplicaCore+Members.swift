@@ -23,6 +23,9 @@ extension ReplicaCore {
         changeMembers()
     }
 
+    /// A member that should have left is still one: there is nobody to take its place, or the store does not answer.
+    func lacksMember(_ reign: Reign) -> Bool { configuration.isr.contains { $0 != id && isToGo($0, reign) } }
+
     private func isToGo(_ replica: ReplicaID, _ reign: Reign) -> Bool {
         reign.retired.contains(replica)
             || reign.others.contains { $0.replica == replica && time.since($0.progressAt) > timing.progress }

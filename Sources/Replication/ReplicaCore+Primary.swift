@@ -79,10 +79,14 @@ extension ReplicaCore {
         other.version >= configuration.version || mutant == .commitBeforeMembersKnow ? other.match : .zero
     }
 
-    /// Of any set that could have decided something newer, one has answered.
+    /// Of any set that could have decided something newer, one has answered. A new copy is in none of them, and its word is
+    /// the store's; it counts where the register names too few to commit, as a shard's first one may: there is nobody in
+    /// such a set but who decided all that is newer.
     private func confirmRegister(_ reign: inout Reign) {
-        let answered = reign.others.count { $0.reconciled } + 1
-        let copies = max(timing.replicas, reign.others.count + 1)
+        let countsNew = configuration.isr.count < configuration.minISR || mutant == .newCopyConfirms
+        let old = reign.others.filter { countsNew || !$0.isNew }
+        let answered = old.count { $0.reconciled } + 1
+        let copies = max(timing.replicas, old.count + 1)
         if answered >= copies - configuration.minISR + 1 { reign.registerConfirmed = true }
     }
 
@@ -112,11 +116,12 @@ extension ReplicaCore {
         readRegisterUnlessServing()
     }
 
-    /// Who could help may have been named since.
+    /// Who could help may have been named since; and where a member that cannot be spared is silent, another primary may
+    /// have been chosen whom nobody tells of this one.
     private mutating func readRegisterUnlessServing() {
-        guard case .reigning(var reign) = role, !serves(reign), time.since(reign.readAt) >= timing.suspicion / 3 else {
-            return
-        }
+        guard case .reigning(var reign) = role, !serves(reign) || lacksMember(reign),
+            time.since(reign.readAt) >= timing.suspicion / 3
+        else { return }
         reign.readAt = time
         role = .reigning(reign)
         effects.append(.readRegister)

@@ -44,7 +44,7 @@ extension ReplicaCore {
     private mutating func beginEpoch(of state: RegisterState) {
         endReign()
         memory.epoch = state.configuration.epoch
-        memory.register = state
+        take(state)
         if mutant != .forgetEpoch { effects.append(.persist(memory)) }
         role = .following(Following(heardAt: time))
         if names(state.configuration) {
@@ -58,9 +58,22 @@ extension ReplicaCore {
     /// Takes over a later register of this epoch or an earlier one.
     mutating func learn(_ state: RegisterState) {
         guard state.revision > memory.register.revision, !contradicts(state.configuration) else { return }
-        memory.register = state
+        take(state)
         effects.append(.persist(memory))
         if case .reigning = role { membersChanged() }
+    }
+
+    /// Only a primary whose register is confirmed takes anybody in.
+    private mutating func take(_ state: RegisterState) {
+        memory.register = state
+        if state.configuration.isr.contains(id) { memory.isNew = false }
+    }
+
+    /// A primary whose register is confirmed has told of it.
+    mutating func becomeKnowing() {
+        guard memory.isNew else { return }
+        memory.isNew = false
+        effects.append(.persist(memory))
     }
 
     /// The log holds all that is committed: it may be elected again.

@@ -49,7 +49,8 @@ extension ReplicaCore {
             runs: log.runs(after: before, through: last), last: last)
         return .append(
             .init(
-                range: range, commit: commit, register: memory.register,
+                // That anything is committed tells a new copy that this register is confirmed.
+                range: range, commit: reign.registerConfirmed ? commit : .zero, register: memory.register,
                 complete: other.match >= max(commit, reign.barrier) ? other.incarnation : nil))
     }
 
@@ -79,6 +80,7 @@ extension ReplicaCore {
         if held > other.match || held == log.last { other.progressAt = time }
         other.match = max(other.match, held)
         other.version = max(other.version, version)
+        other.isNew = other.version == 0
         other.next = max(other.next, other.match.next)
         other.inFlight = max(0, other.inFlight - 1)
         (other.reconciled, other.silentSince, other.isProbed) = (true, time, false)
@@ -95,7 +97,7 @@ extension ReplicaCore {
         guard mutant != .acknowledgementOutlivesIncarnation, other.incarnation != incarnation else { return true }
         if let known = other.incarnation, incarnation < known { return false }
         other.incarnation = incarnation
-        (other.match, other.version, other.confirmed) = (.zero, 0, 0)
+        (other.match, other.version, other.confirmed, other.isNew) = (.zero, 0, 0, false)
         return true
     }
 

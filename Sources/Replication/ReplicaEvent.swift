@@ -104,11 +104,22 @@ package struct ReplicaMemory: Hashable, Sendable {
     /// The log's end was in doubt, and no primary has completed it since. The driver sets it before it cuts a torn tail
     /// off: the next scan would find nothing.
     package var isSuspect: Bool
+    /// Begun from empty, never in sync since, and told by no primary whose register was confirmed: all it knows of the
+    /// register is what the store said, which may have been restored from a backup.
+    package var isNew: Bool
 
-    package init(epoch: Epoch, register: RegisterState, isSuspect: Bool = false) {
+    package init(epoch: Epoch, register: RegisterState, isSuspect: Bool = false, isNew: Bool = false) {
         self.epoch = epoch
         self.register = register
         self.isSuspect = isSuspect
+        self.isNew = isNew
+    }
+
+    /// What a copy without files begins with.
+    package init(begin replica: ReplicaID, register: RegisterState) {
+        self.init(
+            epoch: register.configuration.epoch, register: register,
+            isNew: !register.configuration.isr.contains(replica))
     }
 }
 

@@ -7,7 +7,7 @@ package struct ReplicaMessage: Hashable, Sendable {
         /// may send a beginning of them.
         case append(Append)
         /// This log is durable and equal to the primary's as far as `match`; `version` is of the newest configuration
-        /// it knows.
+        /// it knows, and 0 of a new copy, which knows the store's word only.
         case appended(match: LogIndex, version: UInt64)
         /// The logs do not agree at the place before the records; they may at `hint`.
         case mismatch(hint: LogIndex)
@@ -25,6 +25,7 @@ package struct ReplicaMessage: Hashable, Sendable {
 
     package struct Append: Hashable, Sendable {
         package var range: LogRange
+        /// Zero while the primary's register is not confirmed.
         package var commit: LogIndex
         package var register: RegisterState
         /// The receiver's process, if the primary knows that its log holds all that is committed. A receiver cannot

@@ -30,5 +30,9 @@ enum Corpus {
         904_286,
         // Members whose logs differed behind what was committed said so for ever where the primary's log did not reach.
         1_000_981, 1_002_470,
+        // On a restored register a copy made from empty said that it knew none newer, and a primary believed it.
+        1_003_121, 1_010_898,
+        // A primary whose successor had lost its disk was told by nobody, and waited for that one for ever.
+        1_003_258,
     ]
 }

@@ -13,4 +13,10 @@ import Testing
         let summary = Campaign.run(first: 1, count: 40, mutant: mutant)
         #expect(!summary.failures.isEmpty, "\(summary.text)")
     }
+
+    /// What is checked of everything around the core can fail as well.
+    @Test(arguments: WorldMistake.allCases) func isNoticed(mistake: WorldMistake) {
+        let summary = Campaign.run(first: 1, count: 60, mistake: mistake)
+        #expect(!summary.failures.isEmpty, "\(summary.text)")
+    }
 }

@@ -60,6 +60,23 @@ import Testing
         #expect(script.core.isServing)
     }
 
+    /// A new copy knows of the register what the store said: where that was restored from a backup, its word adds nothing.
+    @Test(arguments: [nil, Mutant.newCopyConfirms]) func aNewCopyConfirmsNothing(mutant: Mutant?) {
+        let configuration = ReplicaScript.configuration(isr: [0, 1], learners: [2], minISR: 2)
+        var script = ReplicaScript(0, configuration, mutant: mutant)
+        _ = script.register(
+            ReplicaScript.configuration(epoch: 1, isr: [0, 1], learners: [2], minISR: 2), revision: 2)
+        _ = script.synced()
+        #expect(script.wait(60).appends.allSatisfy { $0.commit == .zero })
+        // At the minimum with a member that is silent, it would be taken in.
+        let effects = script.message(.appended(match: LogIndex(1), version: 0), 2) + script.wait(1_100)
+        #expect(effects.transactions.isEmpty == (mutant == nil))
+        guard mutant == nil else { return }
+        _ = script.acknowledge(1, 1)
+        #expect(script.core.isServing)
+        #expect(script.wait(60).appends.allSatisfy { $0.commit == LogIndex(1) })
+    }
+
     /// A primary elected on a restored register may not write here, whatever its epoch.
     @Test(arguments: [nil, Mutant.followsOldRegister]) func anOldRegisterIsNotFollowed(mutant: Mutant?) {
         let known = ReplicaScript.configuration(epoch: 3, primary: 1, isr: [0, 1], minISR: 2, version: 4)

@@ -69,6 +69,7 @@ import Testing
             for suspect in [false, true] {
                 memory.epoch = Epoch(epoch)
                 memory.isSuspect = suspect
+                memory.isNew = suspect != (epoch == 0)
                 memory.register.revision = epoch
                 memory.register.configuration.minISR = Int(UInt32.max)
                 try file(on: disk).write(memory)
@@ -100,7 +101,7 @@ import Testing
     /// Fields that no writer writes, under a checksum that holds.
     @Test func contradictionsAreRefused() throws {
         for wrong in [
-            bytes(flags: 2), bytes(flags: 3), bytes(minISR: 0), bytes(more: [0]),
+            bytes(flags: 4), bytes(flags: 5), bytes(minISR: 0), bytes(more: [0]),
             bytes(more: [UInt8](repeating: 0, count: 16)),
             bytes(version: 0),
         ] {

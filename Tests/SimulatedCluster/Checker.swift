@@ -13,46 +13,57 @@ struct Checker {
     private(set) var failure: String?
     /// Every record that some replica called committed.
     private var log: [SimulatedRecord] = []
-    /// State after each of them, by the first replica that applied it.
-    private var hashes: [UInt64] = [0]
+    /// What replaying all of them makes, and its digest after each.
+    private var replay = FaceTable()
+    private var digests: [UInt64] = [0]
+    private var tokens: Set<Int> = []
     private var committers: [Epoch: ReplicaID] = [:]
     private var reads: [Int: [UInt64: Read]] = [:]
     private var history: [(time: Int, index: Int)] = []
-    private var values: UInt64 = 0
+    var clients = FaceClients()
     private(set) var acknowledged = 0
     var acknowledgedAfterFaults = 0
     /// Copies whose disks lost what was synced.
     var holed: Set<ReplicaID> = []
+    /// Copies that hold a bad record, of which nobody may know yet.
+    var rotten: Set<ReplicaID> = []
+    private var written: [LogPoint: UInt64] = [:]
 
     mutating func fail(_ text: String) { if failure == nil { failure = text } }
-
-    mutating func newValue() -> UInt64 {
-        values += 1
-        return values
-    }
 
     var committedCount: Int { log.count }
 
     /// The record at an lsn, from 1.
     func committed(at index: Int) -> SimulatedRecord? { index > 0 && index <= log.count ? log[index - 1] : nil }
 
+    /// A primary wrote this, with a client's word or without.
+    mutating func wrote(_ value: UInt64, at point: LogPoint) { written[point] = value }
+
+    /// S13: what a copy gets from another is what was written.
+    func wasWritten(_ value: UInt64, at point: LogPoint) -> Bool { written[point] == value }
+
     /// S3: what is committed anywhere is the same everywhere. False where it is not.
     mutating func commit(_ record: SimulatedRecord, at index: Int) -> Bool {
         if index == log.count + 1 {
             log.append(record)
+            execute(record.value)
             return true
         }
         return committed(at: index).map { $0.epoch == record.epoch && $0.value == record.value } ?? false
     }
 
-    /// S9: equal lsn, equal state.
-    mutating func state(_ hash: UInt64, after index: Int) -> Bool {
-        if index == hashes.count { hashes.append(hash) }
-        return hashes[index] == hash
+    /// S8 and S10, whatever copies make of it: no token is executed twice, and nothing brings a deleted face back.
+    private mutating func execute(_ word: UInt64) {
+        if let change = FaceChange(word) {
+            if !tokens.insert(change.token).inserted { fail("S10 token \(change.token) is executed twice") }
+            if !change.isDelete, replay.wasDeleted(change.face) { fail("S8 \(change.face) returns at \(log.count)") }
+        }
+        replay.apply(word)
+        digests.append(replay.digest)
     }
 
-    /// The state that every record as far as `index` makes.
-    func state(after index: Int) -> UInt64 { hashes[index] }
+    /// S9 and S12: the digest of what every record as far as `index` makes.
+    func digest(after index: Int) -> UInt64? { index < digests.count ? digests[index] : nil }
 
     /// S2: one primary commits in an epoch.
     mutating func commits(_ replica: ReplicaID, in epoch: Epoch) -> Bool {

@@ -21,6 +21,8 @@ struct EventQueue<Happening> {
         }
     }
 
+    var nextTime: Int? { heap.first?.time }
+
     mutating func next() -> (time: Int, happening: Happening)? {
         guard !heap.isEmpty else { return nil }
         heap.swapAt(0, heap.count - 1)

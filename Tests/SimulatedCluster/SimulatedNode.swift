@@ -4,10 +4,20 @@ import Replication
 /// A record as a simulated disk keeps it.
 struct SimulatedRecord: Hashable {
     let epoch: Epoch
-    /// A client's value; 0 for records of the protocol itself.
-    let value: UInt64
+    /// What a client changes (`FaceChange`); 0 for records of the protocol itself. Rot changes it.
+    var value: UInt64
     /// What this copy's own sync had covered when it wrote the record.
     let stamp: Int
+    /// Of `value` as it was written.
+    let checksum: UInt64
+
+    init(epoch: Epoch, value: UInt64, stamp: Int) {
+        (self.epoch, self.value, self.stamp) = (epoch, value, stamp)
+        checksum = Self.checksum(of: value)
+    }
+
+    var isIntact: Bool { checksum == Self.checksum(of: value) }
+    private static func checksum(of value: UInt64) -> UInt64 { value &* 0x9E37_79B9_7F4A_7C15 }
 }
 
 /// A directory of a replica: what survives a crash, and what does not.
@@ -20,6 +30,9 @@ struct SimulatedDisk {
     var durable = 0
     /// The first record that the log still holds; what stands before it is known by what was applied.
     var begin = 1
+    /// What was applied as far as the record `saved`; the log need not hold what comes before the next.
+    var table = FaceTable()
+    var saved = 0
     /// A crash left part of a record behind the last.
     var torn = false
     /// The scan will find proof of loss.
@@ -58,7 +71,9 @@ struct SimulatedNode {
     var copies = 1
     /// Records applied by this process, and the state they make.
     var applied = 0
-    var stateHash: UInt64 = 0
+    var table = FaceTable()
+    /// Searches that wait for a strong read of this process, by its number.
+    var searches: [UInt64: Int] = [:]
     /// A copy of the disk taken some time ago.
     var backup: SimulatedDisk?
     /// The election that this process makes, and the one whose answers it has counted.

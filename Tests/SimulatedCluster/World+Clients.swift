@@ -12,19 +12,16 @@ extension World {
         }
     }
 
-    private func number(_ node: Int) -> RequestNumber {
+    func number(_ node: Int) -> RequestNumber {
         nodes[node].requests += 1
         return RequestNumber(nodes[node].requests)
     }
 
     private func askPrimary(_ node: Int) {
-        let number = number(node)
         switch random.below(10) {
-        case 0...5:
-            let count = 1 + random.below(3)
-            nodes[node].values[number.value] = (0..<count).map { _ in checker.newValue() }
-            step(node, .write(number, records: count))
+        case 0...5: write(node)
         case 6...8:
+            let number = number(node)
             checker.began(.strong(floor: checker.acknowledged), number, at: node)
             step(node, .strongRead(number))
         default: askReplica(node)
@@ -45,6 +42,7 @@ extension World {
     }
 
     func answered(_ number: RequestNumber, _ answer: ReplicaAnswer, by node: Int) {
+        defer { answerSearch(number, answer, by: node) }
         switch answer {
         case .committed(let index): acknowledged(number, at: index, by: node)
         case .readable(let index): checkRead(number, at: Int(index.value), by: node)
@@ -64,6 +62,7 @@ extension World {
                 return fail("S1 node \(node) acknowledged \(value) at \(place), which is not committed")
             }
         }
+        for change in values.compactMap({ FaceChange($0) }) { resolve(change) }
         checker.acknowledge(through: Int(index.value), at: now)
     }
 }

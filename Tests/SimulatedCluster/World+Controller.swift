@@ -19,7 +19,7 @@ extension World {
     }
 
     /// It takes a while until the store hears of it, and what happened meanwhile makes it fail.
-    private func decide(_ transaction: RegisterTransaction) {
+    func decide(_ transaction: RegisterTransaction) {
         queue.add(.decided(transaction), at: now + 1 + random.below(has(.delay) ? 300 : 5))
     }
 
@@ -34,7 +34,7 @@ extension World {
     /// so that nobody is chosen without it whom it could have told of more.
     private func namesCopies(_ state: RegisterState) -> Bool {
         let configuration = state.configuration
-        let live = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report.replica)
+        let live = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report.replica).filter(isToStay)
         let newest = live.filter { replica in
             !live.contains { Self.node(of: $0) == Self.node(of: replica) && $0 > replica }
         }
@@ -48,6 +48,12 @@ extension World {
         let new = kept.with(learners: kept.learners + unnamed)
         decide(RegisterTransaction(expected: state.revision, new: new, joiners: []))
         return true
+    }
+
+    /// A copy that leaves is not named again, and one that the operator brings is named by him.
+    private func isToStay(_ replica: ReplicaID) -> Bool {
+        let node = Self.node(of: replica)
+        return nodes[node].up && (move == nil || move?.old != node && move?.new != node)
     }
 
     private func reignsClean(_ configuration: ShardConfiguration) -> Bool {

@@ -1,6 +1,12 @@
 import FaceModel
 import Replication
 
+/// What a copy is built from: another's records, of which it keeps the epochs only, and what they made.
+struct SimulatedCopy {
+    let records: [SimulatedRecord]
+    let table: FaceTable
+}
+
 /// Logs that lose their beginnings, and copies that are built from another's files.
 extension World {
     /// What was applied need not stay in the log.
@@ -8,7 +14,9 @@ extension World {
         guard let core = nodes[node].core, !core.isStopped else { return }
         let begin = nodes[node].applied + 1 - random.below(20)
         guard begin > nodes[node].disk.begin else { return }
+        saveTable(node)
         nodes[node].disk.begin = begin
+        forgetRot(node)
         step(node, .logBegins(LogIndex(UInt64(begin))))
     }
 
@@ -20,12 +28,16 @@ extension World {
         else { return }
         nodes[node].isFetching = true
         let records = Array(nodes[other].disk.records.prefix(nodes[other].applied))
-        queue.add(.fetched(records, by: node, life: nodes[node].life), at: now + 20 + random.below(1_500))
+        var table = nodes[other].table
+        if options.mistake == .builtCopyLacksFace { table.loseOneFace() }
+        let copied = SimulatedCopy(records: records, table: table)
+        queue.add(.fetched(copied, by: node, life: nodes[node].life), at: now + 20 + random.below(1_500))
     }
 
     /// The copy takes the place of what was there, if nobody counts on more, and its process goes on with it.
-    func fetched(_ records: [SimulatedRecord], by node: Int, _ life: Int) {
-        guard isAlive(node, life), !isStalled(node, .fetched(records, by: node, life: life)),
+    func fetched(_ copied: SimulatedCopy, by node: Int, _ life: Int) {
+        let records = copied.records
+        guard isAlive(node, life), !isStalled(node, .fetched(copied, by: node, life: life)),
             let core = nodes[node].core, let memory = nodes[node].disk.memory
         else { return }
         nodes[node].isFetching = false
@@ -38,6 +50,9 @@ extension World {
         nodes[node].disk.records = records
         nodes[node].disk.durable = records.count
         nodes[node].disk.begin = records.count + 1
+        forgetRot(node)
+        endSearches(node)
+        (nodes[node].disk.table, nodes[node].disk.saved) = (copied.table, records.count)
         checker.crashed(node)
         run(node, memory, .clean)
         planTick(node)

@@ -16,6 +16,7 @@ extension World {
         if random.chance(350), now >= splitUntil { cuts = [] }
         guard has(kind) else { return }
         note("fault \(kind) at \(node)")
+        digest.mix(WorldOptions.Fault.allCases.firstIndex(of: kind) ?? 0)
         switch kind {
         case .crash: crash(node)
         case .cut: for other in nodes.indices { cut(node, other, permille: 800) }
@@ -58,6 +59,8 @@ extension World {
         nodes[node].life += 1
         nodes[node].values = [:]
         checker.crashed(node)
+        endSearches(node)
+        digest.mix(kept)
         note("node \(node) crashed, \(kept) records kept\(disk.torn ? ", torn" : "")")
         restart(node, in: 30 + random.below(1_800))
     }
@@ -71,8 +74,10 @@ extension World {
     /// A disk that loses what was synced; only as long as the promise holds: `minISR` - 1 of the in-sync set, and never
     /// the last of it (a rebuilt register names one).
     private func damage(_ node: Int, _ kind: WorldOptions.Fault) {
-        guard mayLose(node) else { return }
-        crash(node)
+        guard nodes[node].up, mayLose(node) else { return }
+        // Rot may be met by a process that runs; in a copy that is to become a member it would go unnoticed until it is one.
+        let isMember = store.state.configuration.isr.contains(nodes[node].disk.replica)
+        if kind != .rot || !isMember || random.chance(500) { crash(node) }
         figures.lostDisks += 1
         switch kind {
         case .rolledBackDisk:
@@ -84,31 +89,34 @@ extension World {
         }
     }
 
-    /// One record goes bad. Whether that is proof of loss is for those behind it to say.
-    private func rot(_ node: Int) {
-        let disk = nodes[node].disk
-        let held = disk.records.count - disk.begin + 1
-        guard held > 0 else { return }
-        let bad = disk.records.count - 1 - random.below(min(held, 12))
-        let proven = disk.records[bad...].dropFirst().contains { $0.stamp > bad }
-        nodes[node].disk.records.removeLast(disk.records.count - bad)
-        nodes[node].disk.durable = min(disk.durable, bad)
-        nodes[node].disk.lossProven = proven
-        nodes[node].disk.torn = !proven
-        checker.holed.insert(disk.replica)
-        note("node \(node) rots at \(bad + 1), \(proven ? "proven" : "not proven")")
-    }
-
     /// The members of the in-sync set whose disks still hold what they acknowledged.
     func isIntact(_ replica: ReplicaID) -> Bool {
         nodes[Self.node(of: replica)].disk.replica == replica && !checker.holed.contains(replica)
+            && !checker.rotten.contains(replica)
+    }
+
+    /// Copies that can confirm a register: a new primary hears from all but `minISR` - 1 of them, or waits for an operator.
+    private func canConfirm(_ node: Int) -> Bool {
+        let disk = nodes[node].disk
+        guard let memory = disk.memory, isIntact(disk.replica) else { return false }
+        return !memory.isNew && store.state.configuration.named.contains(disk.replica)
+    }
+
+    func isKnownNew(_ replica: ReplicaID) -> Bool {
+        let disk = nodes[Self.node(of: replica)].disk
+        return disk.replica == replica && disk.memory?.isNew ?? false
     }
 
     private func mayLose(_ node: Int) -> Bool {
         guard !isRestored else { return false }
+        let confirming = nodes.indices.count { $0 != node && canConfirm($0) }
+        let copies = max(options.copies, store.state.configuration.named.count { !isKnownNew($0) })
+        guard !canConfirm(node) || confirming > copies - options.minISR else { return false }
         let members = store.state.configuration.isr
         let lost = members.count { !isIntact($0) }
-        guard members.contains(nodes[node].disk.replica) else { return true }
+        // Where none may be lost, none that will be a member soon.
+        let counts = options.minISR == 1 ? store.state.configuration.named : members
+        guard counts.contains(nodes[node].disk.replica) else { return true }
         let others = members.filter { Self.node(of: $0) != node }
         let allClean = others.allSatisfy { isIntact($0) ? !nodes[Self.node(of: $0)].disk.torn && isClean($0) : true }
         return lost < min(options.minISR, members.count) - 1 && allClean

@@ -10,7 +10,9 @@ extension World {
             if append.range.previous.index.value + 1 < nodes[node].disk.begin {
                 fail("S12 node \(node) sends records that its log does not hold")
             }
-            values = records[Int(append.range.previous.index.value)..<Int(append.range.last.value)].map(\.value)
+            let sent = records[Int(append.range.previous.index.value)..<Int(append.range.last.value)]
+            guard verify(sent, of: node) else { return }
+            values = sent.map(\.value)
         }
         let happening = Happening.deliver(message, values, from: nodes[node].disk.replica, to: receiver)
         transmit(happening, from: node, to: Self.node(of: receiver))
@@ -68,6 +70,7 @@ extension World {
         let outcome = store.attempt(transaction)
         guard case .made = outcome else { return outcome }
         note("register \(store.state.configuration)")
+        digest.mix(store.state)
         checkTransition(from: before, to: store.state.configuration)
         announceRegister()
         if before.version < store.state.configuration.version { savedConfiguration = before }

@@ -18,6 +18,7 @@ extension World {
     /// every failed start.
     func boot(_ node: Int, _ life: Int) {
         guard isAlive(node, life), nodes[node].core == nil else { return }
+        scan(node)
         if nodes[node].disk.lossProven, options.mutant != .damagedLogStays { makeEmpty(node) }
         request(.incarnation(nodes[node].disk.replica), from: node)
         queue.add(.boot(node, life: life), at: now + 150)
@@ -46,7 +47,7 @@ extension World {
     private func start(_ node: Int, _ state: RegisterState) {
         nodes[node].clockStart = random.below(1_000_000)
         let disk = nodes[node].disk
-        var memory = disk.memory ?? ReplicaMemory(epoch: state.configuration.epoch, register: state)
+        var memory = disk.memory ?? ReplicaMemory(begin: disk.replica, register: state)
         if disk.torn { memory.isSuspect = true }
         let tail: ScannedLog.Tail = disk.lossProven ? .lossProven : disk.torn ? .suspect : .clean
         nodes[node].disk.torn = false
@@ -68,9 +69,12 @@ extension World {
             id: disk.replica, incarnation: Incarnation(disk.incarnation),
             timing: timing,
             memory: memory, scanned: ScannedLog(outline: disk.outline, tail: tail),
-            applied: LogIndex(UInt64(disk.begin - 1)), at: clock(node), mutant: options.mutant)
-        nodes[node].applied = disk.begin - 1
-        nodes[node].stateHash = checker.state(after: disk.begin - 1)
+            applied: LogIndex(UInt64(disk.saved)), at: clock(node), mutant: options.mutant)
+        nodes[node].applied = disk.saved
+        nodes[node].table = disk.table
+        if checker.digest(after: disk.saved) != disk.table.digest {
+            fail("S12 node \(node) begins with another state than \(disk.saved) records make")
+        }
         nodes[node].isFetching = false
         (nodes[node].tickAt, nodes[node].election, nodes[node].counted) = (nil, nil, nil)
     }
@@ -169,13 +173,15 @@ extension World {
         let clock = clock(node)
         let effects = nodes[node].core?.step(event, at: clock) ?? []
         note("node \(node) \(event)")
+        digest.mix(node)
+        digest.mix(event)
         for effect in effects {
             note("     node \(node) -> \(effect)")
+            digest.mix(effect)
             if has(.crashInside), random.chance(1) { return crash(node) }
             perform(effect, at: node, event, values)
             guard nodes[node].core != nil else { return }
         }
-        mix(UInt64(node) << 32 ^ UInt64(effects.count))
         if options.wakesWhenAsked { planTick(node) }
         check(node, epochBefore: before)
     }
@@ -216,9 +222,13 @@ extension World {
                 guard case .message(let message, _) = event, case .append(let append) = message.body else { return }
                 value = values[Int(index.value - append.range.previous.index.value) - 1]
                 epoch = append.range.runs.last { $0.first <= index }?.epoch ?? Epoch(0)
+                if !checker.wasWritten(value, at: LogPoint(epoch: epoch, index: index)) {
+                    return fail("S13 node \(node) is sent a record at \(index) that nobody wrote")
+                }
             case .write(let number): value = nodes[node].values[number.value]?[offset] ?? 0
             case .epochStart, .noop: break
             }
+            if source != .message { checker.wrote(value, at: LogPoint(epoch: epoch, index: index)) }
             nodes[node].disk.records.append(SimulatedRecord(epoch: epoch, value: value, stamp: disk.durable))
         }
     }

@@ -9,7 +9,7 @@ package final class World {
         case duty(Int, life: Int)
         case deliver(ReplicaMessage, [UInt64], from: ReplicaID, to: ReplicaID)
         case synced(Int, life: Int, LogPoint)
-        case fetched([SimulatedRecord], by: Int, life: Int)
+        case fetched(SimulatedCopy, by: Int, life: Int)
         case boot(Int, life: Int)
         case request(StoreRequest, from: Int, life: Int)
         case reply(StoreReply, to: Int, life: Int)
@@ -19,6 +19,8 @@ package final class World {
         case controller
         case decided(RegisterTransaction)
         case rebuild
+        case moveStep
+        case search(Int, at: Int)
         case client
         case fault
         case faultsEnd
@@ -58,8 +60,13 @@ package final class World {
     /// The register stands as the backup had it, and nobody has put it right.
     var isRestored = false
     var wasRestored = false
+    /// What the operator is at.
+    var move: SimulatedMove?
     var checker: Checker
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    /// What copies said to searches, until it is fetched.
+    var answers: [(Int, SimulatedAnswer)] = []
+    /// Of everything that happened.
+    var digest = TraceDigest()
     package internal(set) var figures = WorldFigures()
     /// The last events in words; kept only when asked for.
     package private(set) var trail: [String] = []
@@ -81,6 +88,10 @@ package final class World {
         checker = Checker()
         let memory = ReplicaMemory(epoch: Epoch(0), register: store.state)
         nodes = replicas.map { SimulatedNode(disk: SimulatedDisk(replica: $0, memory: memory)) }
+        if options.movesCopies {
+            let spare = SimulatedDisk(replica: Self.replica(options.copies, copy: 1))
+            nodes.append(SimulatedNode(disk: spare, up: false))
+        }
     }
 
     static func replica(_ node: Int, copy: Int) -> ReplicaID {
@@ -93,22 +104,36 @@ package final class World {
     package var failure: String? { checker.failure }
 
     /// Equal seeds and options give equal ones.
-    package var traceHash: UInt64 { hash }
+    package var trace: UInt64 { digest.value }
 
     package func run() {
+        begin()
+        while checker.failure == nil, let time = queue.nextTime, time <= options.end { advance() }
+        if checker.failure == nil { checkEnd() }
+    }
+
+    func begin() {
         for node in nodes.indices { queue.add(.boot(node, life: 0), at: 1 + node) }
         for start in [20, 50] { queue.add(.controller, at: start) }
         queue.add(.client, at: 30)
         if !options.faults.isEmpty { queue.add(.fault, at: 400) }
+        if options.movesCopies { queue.add(.moveStep, at: 700) }
         queue.add(.faultsEnd, at: options.faultsEnd)
-        while checker.failure == nil, let (time, happening) = queue.next(), time <= options.end {
-            now = time
-            figures.events += 1
-            if figures.events > Self.eventsMax { fail("more than \(Self.eventsMax) events: a storm") }
-            mix(UInt64(truncatingIfNeeded: time))
-            handle(happening)
-        }
-        if checker.failure == nil { checkEnd() }
+    }
+
+    /// What is next, and all that follows from it at once.
+    func advance() {
+        guard let (time, happening) = queue.next() else { return }
+        now = time
+        figures.events += 1
+        if figures.events > Self.eventsMax { fail("more than \(Self.eventsMax) events: a storm") }
+        digest.mix(time)
+        handle(happening)
+    }
+
+    func takeAnswers() -> [(Int, SimulatedAnswer)] {
+        defer { answers = [] }
+        return answers
     }
 
     func handle(_ happening: Happening) {
@@ -118,7 +143,7 @@ package final class World {
         case .deliver(let message, let values, let sender, let receiver):
             deliver(message, values, from: sender, to: receiver)
         case .synced(let node, let life, let point): synced(node, life, point)
-        case .fetched(let records, let node, let life): fetched(records, by: node, life)
+        case .fetched(let copied, let node, let life): fetched(copied, by: node, life)
         case .boot(let node, let life): boot(node, life)
         case .request(let request, let node, let life): serve(request, of: node, life)
         case .reply(let reply, let node, let life): receive(reply, at: node, life)
@@ -128,6 +153,8 @@ package final class World {
         case .controller: controller()
         case .decided(let transaction): change(transaction)
         case .rebuild: rebuildRegister()
+        case .moveStep: moveStep()
+        case .search(let search, let node): self.search(search, at: node)
         case .client: client()
         case .fault: fault()
         case .faultsEnd: endFaults()
@@ -135,8 +162,6 @@ package final class World {
     }
 
     func has(_ fault: WorldOptions.Fault) -> Bool { faultsOn && options.faults.contains(fault) }
-
-    func mix(_ value: UInt64) { hash = (hash ^ value) &* 0x100_0000_01B3 }
 
     func note(_ text: @autoclosure () -> String) {
         guard keepsTrail else { return }
@@ -154,6 +179,8 @@ package struct WorldFigures: Hashable, Sendable {
     package var strongReads = 0
     package var sessionReads = 0
     package var boundedReads = 0
+    /// Of all shards, with an answer from each.
+    package var searches = 0
     package var reigns = 0
     package var shrinks = 0
     package var expands = 0
@@ -161,6 +188,8 @@ package struct WorldFigures: Hashable, Sendable {
     package var lostDisks = 0
     /// Copies that were built from another's files.
     package var builtCopies = 0
+    /// Copies that left, and whose place another took.
+    package var moves = 0
     package var faults = 0
     /// Worlds that ended where only an operator may go on.
     package var operatorNeeded = 0

@@ -1,5 +1,21 @@
 package import Replication
 
+/// Mistakes of what stands around a core, planted to see that they would be noticed; `Mutant` has those of the core.
+package enum WorldMistake: String, CaseIterable, Sendable {
+    /// A primary executes a request that it has executed (S10).
+    case tokensForgotten
+    /// A delete leaves nothing that tells the next face of the key from this one (S8).
+    case deletesForgotten
+    /// A copy is built from another's files, but for one face (S12).
+    case builtCopyLacksFace
+    /// Nobody compares checksums (S13).
+    case rotUnseen
+    /// A search is answered by whoever calls itself primary, without asking the others (S15).
+    case searchUnconfirmed
+    /// A search's answers are counted as they come, from whatever copy (S15).
+    case searchAnywhere
+}
+
 /// What one seed's world is like: how many copies, and which faults are on.
 package struct WorldOptions: Hashable, Sendable {
     package enum Fault: String, CaseIterable, Sendable {
@@ -26,13 +42,19 @@ package struct WorldOptions: Hashable, Sendable {
     package var pauses = false
     /// Nodes remove the beginnings of their logs, so that a copy that lags is built from another's files.
     package var trimsLogs = false
+    /// There is a machine more than copies, and an operator moves copies to whichever has none.
+    package var movesCopies = false
+
+    /// Of one collection, each a world of its own, which a client searches together.
+    package var shards = 1
+    package var mistake: WorldMistake?
 
     package init() {}
 
     /// Each seed draws its own: swarm testing reaches what a world with everything on does not.
-    package init(seed: UInt64, mutant: Mutant? = nil) {
+    package init(seed: UInt64, mutant: Mutant? = nil, mistake: WorldMistake? = nil) {
         var random = SeededRandom(seed: seed ^ 0x5EED)
-        self.mutant = mutant
+        (self.mutant, self.mistake) = (mutant, mistake)
         let kinds = [(3, 2), (3, 2), (3, 2), (3, 2), (3, 2), (5, 3), (5, 3), (5, 2), (1, 1)]
         (copies, minISR) = kinds[random.below(kinds.count)]
         for fault in Fault.allCases where random.chance(550) { faults.insert(fault) }
@@ -41,6 +63,8 @@ package struct WorldOptions: Hashable, Sendable {
         pauses = random.chance(400)
         membersElect = random.chance(500)
         trimsLogs = random.chance(400)
+        movesCopies = random.chance(400)
+        shards = random.chance(200) ? 2 : 1
         if mutant == .confirmByOne { onlyOfFive() }
     }
 
@@ -55,8 +79,9 @@ package struct WorldOptions: Hashable, Sendable {
         let habits = [
             wakesWhenAsked ? "wakesWhenAsked" : nil, readsWhenAsked ? "readsWhenAsked" : nil,
             pauses ? "pauses" : nil, membersElect ? "membersElect" : nil,
-            trimsLogs ? "trimsLogs" : nil,
+            trimsLogs ? "trimsLogs" : nil, movesCopies ? "movesCopies" : nil,
         ].compactMap(\.self).joined(separator: " ")
-        return "copies=\(copies) minISR=\(minISR) mutant=\(mutant?.rawValue ?? "none") \(habits) faults: \(names)"
+        let mutant = mutant?.rawValue ?? mistake?.rawValue ?? "none"
+        return "shards=\(shards) copies=\(copies) minISR=\(minISR) mutant=\(mutant) \(habits) faults: \(names)"
     }
 }

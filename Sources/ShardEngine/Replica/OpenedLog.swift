@@ -35,7 +35,7 @@ struct OpenedLog {
         guard let register else {
             throw .contradiction(reason: "the control plane has no register of it, and it has none of its own")
         }
-        let memory = ReplicaMemory(epoch: register.configuration.epoch, register: register)
+        let memory = ReplicaMemory(begin: file.replica, register: register)
         do throws(FileError) { try file.write(memory) } catch { throw .file(error) }
         return memory
     }

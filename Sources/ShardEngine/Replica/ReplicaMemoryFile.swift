@@ -7,13 +7,14 @@ struct ReplicaMemoryFile {
     private static let magic: [UInt8] = Array("FACETREP".utf8)
     private static let version: UInt32 = 1
     private static let suspectFlag: UInt32 = 1
+    private static let newFlag: UInt32 = 2
     private static let headBytes = 124
     static let bytesMax = 64 << 10
     static let name = "replica"
 
     let path: String
     private let shard: ShardID
-    private let replica: ReplicaID
+    let replica: ReplicaID
     private let files: any FileSystem
 
     init(of shard: ShardID, _ replica: ReplicaID, in folder: String, on files: any FileSystem) {
@@ -51,7 +52,7 @@ struct ReplicaMemoryFile {
         writer.put(bytes: shard.bits.bytes)
         writer.put(bytes: replica.bits.bytes)
         writer.put(memory.epoch.value)
-        writer.put(memory.isSuspect ? Self.suspectFlag : 0)
+        writer.put((memory.isSuspect ? Self.suspectFlag : 0) | (memory.isNew ? Self.newFlag : 0))
         writer.put(configuration.generation.value)
         writer.put(memory.register.revision)
         writer.put(configuration.version)
@@ -127,7 +128,7 @@ struct ReplicaMemoryFile {
         let incarnation = Incarnation(try reader.u64())
         let minISR = Int(try reader.u32())
         let (members, learners) = (Int(try reader.u32()), Int(try reader.u32()))
-        guard flags & ~suspectFlag == 0, reader.remaining == 16 * (members + learners), minISR > 0 else {
+        guard flags & ~(suspectFlag | newFlag) == 0, reader.remaining == 16 * (members + learners), minISR > 0 else {
             throw SealedBytes.Failure.damaged(reason: "its fields contradict each other")
         }
         let named = try (0..<members + learners).map { _ in ReplicaID(try reader.bits()) }
@@ -137,7 +138,7 @@ struct ReplicaMemoryFile {
             minISR: minISR)
         return ReplicaMemory(
             epoch: epoch, register: RegisterState(configuration: configuration, revision: revision),
-            isSuspect: flags & suspectFlag != 0)
+            isSuspect: flags & suspectFlag != 0, isNew: flags & newFlag != 0)
     }
 }
 

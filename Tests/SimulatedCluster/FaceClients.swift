@@ -1,0 +1,63 @@
+/// What the clients of a simulated shard asked for, and what they were told: they send a request that was not answered
+/// again, under its token, to whoever decides then.
+struct FaceClients {
+    struct Wish {
+        enum Change { case enrol(key: Int), delete(SimulatedFace) }
+        let token: Int
+        let change: Change
+    }
+
+    /// When what is known of a face was known.
+    struct Life {
+        var enrolledAt: Int?
+        var deleteAskedAt: Int?
+        var deletedAt: Int?
+    }
+
+    /// So few that faces are deleted, and enrolled again, all the time.
+    private static let keys = 40
+    private static let wishesMax = 40
+
+    private var wishes: [Wish] = []
+    private var tokens = 0
+    private var told: [Int: SimulatedFace] = [:]
+    private(set) var lives: [SimulatedFace: Life] = [:]
+    /// Those whose enrolment was acknowledged and that nobody asked to delete, in that order.
+    private var enrolled: [SimulatedFace] = []
+
+    /// A new wish, or one that is not answered yet.
+    mutating func wish(_ random: inout SeededRandom, at time: Int) -> Wish {
+        if !wishes.isEmpty, random.chance(400) { return wishes[random.below(wishes.count)] }
+        tokens += 1
+        var change = Wish.Change.enrol(key: random.below(Self.keys))
+        if random.chance(400), !enrolled.isEmpty {
+            let face = enrolled.remove(at: random.below(enrolled.count))
+            lives[face, default: Life()].deleteAskedAt = time
+            change = .delete(face)
+        }
+        let wish = Wish(token: tokens, change: change)
+        wishes.append(wish)
+        // Whoever gave up does not ask again, and never learns what became of it.
+        if wishes.count > Self.wishesMax { wishes.removeFirst() }
+        return wish
+    }
+
+    /// What went wrong, if the same request was answered otherwise before.
+    mutating func answered(_ change: FaceChange, at time: Int) -> String? {
+        wishes.removeAll { $0.token == change.token }
+        if let before = told[change.token] {
+            return before == change.face ? nil : "S10 token \(change.token) gives \(change.face), and gave \(before)"
+        }
+        told[change.token] = change.face
+        if change.isDelete {
+            lives[change.face, default: Life()].deletedAt = time
+        } else if lives[change.face]?.enrolledAt == nil {
+            lives[change.face, default: Life()].enrolledAt = time
+            if lives[change.face]?.deleteAskedAt == nil { enrolled.append(change.face) }
+        }
+        return nil
+    }
+
+    /// There was nothing to delete.
+    mutating func gaveUp(_ token: Int) { wishes.removeAll { $0.token == token } }
+}
