@@ -27,6 +27,7 @@ extension WireReportRequest: WireRequest {}
 extension WireCopyRequest: WireRequest {}
 extension WireChunkRequest: WireRequest {}
 extension WireRetireRequest: WireRequest {}
+extension WireHeldCopiesRequest: WireRequest {}
 
 extension WireOpenAnswer: WireAnswer {}
 extension WireDropAnswer: WireAnswer {}
@@ -49,3 +50,4 @@ extension WireReportAnswer: WireAnswer {}
 extension WireCopyAnswer: WireAnswer {}
 extension WireChunkAnswer: WireAnswer {}
 extension WireRetireAnswer: WireAnswer {}
+extension WireHeldCopiesAnswer: WireAnswer {}

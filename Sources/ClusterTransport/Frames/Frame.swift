@@ -10,6 +10,7 @@ enum FrameKind: UInt8, Hashable, Sendable, CaseIterable {
 enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case open = 1
     case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics, buckets, sample, retire
+    case heldCopies = 19
     case append = 32
     case record, ledgerStatus, standing
     case post = 64
@@ -39,6 +40,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .copy: "copy"
         case .chunk: "chunk"
         case .retire: "retire"
+        case .heldCopies: "held_copies"
         }
     }
 
@@ -58,7 +60,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         switch self {
         case .post, .report, .copy, .chunk: true
         case .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics, .nodeStatistics, .buckets,
-            .sample, .retire, .append, .record, .ledgerStatus, .standing:
+            .sample, .retire, .heldCopies, .append, .record, .ledgerStatus, .standing:
             false
         }
     }
