@@ -13,6 +13,8 @@ extension Operation {
         Operation("FacetService.GetStatus", .readStatus, getStatus),
         Operation("FacetService.MoveCopy", .manageCopies, moveCopy),
         Operation("FacetService.ResignPrimary", .manageCopies, resignPrimary),
+        Operation("FacetService.RecoverShard", .manageCopies, recoverShard),
+        Operation("FacetService.RebuildRegisters", .manageCopies, rebuildRegisters),
         Operation("FacetService.SuspendTenant", .suspendTenant, suspendTenant),
         Operation("FacetService.ResumeTenant", .resumeTenant, resumeTenant),
     ]
