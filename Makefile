@@ -29,7 +29,7 @@ ENGINE_BENCH := swift build -c release --package-path Benchmarks --product engin
 # $(call step,title,command): a heading, the command, and the time it took.
 step = @printf '\n==> %s\n' '$(1)'; $(2); printf '<== %s: %d s\n' '$(1)' "$$SECONDS"
 
-.PHONY: help deps build demo run stop cluster cluster-stop test check format soak chaos accuracy simulate simulate-equal loadtest loadtest-cluster loadtest-copies loadtest-moves bench-transport bench-engine bench-engine-12m bench-bound bench-peers dist fresh clean
+.PHONY: help deps build demo run stop cluster cluster-stop test check format soak chaos accuracy simulate simulate-equal loadtest loadtest-cluster loadtest-copies loadtest-moves loadtest-splits bench-transport bench-engine bench-engine-12m bench-bound bench-peers dist fresh clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -112,6 +112,9 @@ loadtest-copies: build ## what three copies of a shard cost an enrolment and a s
 
 loadtest-moves: build ## how fast a copy is built on another node, beside disk and loopback; FACES=500000
 	$(call step,cost of a move,$(PYTHON) loadtests/moves_cost.py --faces $(or $(FACES),500000))
+
+loadtest-splits: build ## how long a shard takes no writes while it is split, beside the disk; FACES=200000
+	$(call step,cost of a split,$(PYTHON) loadtests/split_cost.py --faces $(or $(FACES),200000))
 
 bench-transport: deps ## what a call between two processes costs, beside HTTP; SECONDS_EACH=5
 	$(call step,build,swift build -c release --package-path Benchmarks --product transport-bench)

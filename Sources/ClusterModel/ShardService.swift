@@ -347,4 +347,9 @@ package protocol ShardService: Sendable {
     func statistics(
         ofNode node: NodeID, deadline: ContinuousClock.Instant
     ) async throws(NodeError) -> NodeStatistics
+    /// The copies on the node's disk, whatever the registers say of them, the ledger's among them; of one shard, or of
+    /// all. Copies that are not open are read for it, which takes a while.
+    func copies(
+        ofNode node: NodeID, of shard: ShardID?, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> [HeldCopy]
 }

@@ -26,6 +26,8 @@ enum TransportLimits {
     /// Of a copy's listing, and of the name of one of them.
     static let copyFilesMax = 300_000
     static let fileNameBytesMax = 64
+    /// Copies that a node says it holds.
+    static let heldCopiesMax = 65_536
     /// Of log positions, epochs, versions and counts: far from where arithmetic ends.
     static let positionMax: UInt64 = 1 << 62
 }

@@ -39,6 +39,8 @@ package enum CoordinatorError: Error, Hashable, Sendable {
     case shardNotFound(ShardID)
     /// A copy cannot be moved so; the reason is the end of a sentence about the request.
     case impossibleMove(reason: String)
+    /// What is left of a shard does not allow it, or does not need it; the reason is sentences, the last without its end.
+    case impossibleRecovery(reason: String)
     case controlPlane(ControlPlaneError)
 }
 

@@ -116,7 +116,8 @@ extension CoordinatorError {
     var ledgerCode: String {
         switch self {
         case .collectionNotFound: "collection-not-found"
-        case .collectionExists, .collectionQuota, .shardCount, .invalidPageToken, .shardNotFound, .impossibleMove:
+        case .collectionExists, .collectionQuota, .shardCount, .invalidPageToken, .shardNotFound, .impossibleMove,
+            .impossibleRecovery:
             "bad-request"
         case .faceNotFound: "face-not-found"
         case .noFaces: "no-face"

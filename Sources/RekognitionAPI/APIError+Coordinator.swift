@@ -60,7 +60,7 @@ extension APIError {
                 "\(written) of \(asked) shards have written. The same request again completes it and does no harm")
         case .shardNotFound(let shard):
             self.init(.resourceNotFound, "The shard \(shard) is none of this account's collections'.")
-        case .impossibleMove(let reason):
+        case .impossibleMove(let reason), .impossibleRecovery(let reason):
             self.init(.invalidParameter, "Request has invalid parameters. \(reason).")
         case .controlPlane(let error): self.init(error)
         }

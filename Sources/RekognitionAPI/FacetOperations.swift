@@ -14,6 +14,8 @@ extension Operation {
         Operation("FacetService.MoveCopy", .manageCopies, moveCopy),
         Operation("FacetService.SplitShard", .manageCopies, splitShard),
         Operation("FacetService.ResignPrimary", .manageCopies, resignPrimary),
+        Operation("FacetService.RecoverShard", .manageCopies, recoverShard),
+        Operation("FacetService.RebuildRegisters", .manageCopies, rebuildRegisters),
         Operation("FacetService.SuspendTenant", .suspendTenant, suspendTenant),
         Operation("FacetService.ResumeTenant", .resumeTenant, resumeTenant),
     ]

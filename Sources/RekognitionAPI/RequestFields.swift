@@ -38,6 +38,27 @@ struct RequestFields: Sendable {
         return text
     }
 
+    func flag(_ name: String) throws(APIError) -> Bool? {
+        guard let value = member(name) else { return nil }
+        guard case .flag(let flag) = value else { throw invalid(name, "must be true or false") }
+        return flag
+    }
+
+    /// Names that follow a pattern; `allowed` says which in words.
+    func names<Name: ClientName>(
+        _ name: String, count: ClosedRange<Int>, allowed: String
+    ) throws(APIError) -> [Name]? {
+        guard let values = try list(name, count: count) else { return nil }
+        var names: [Name] = []
+        for (index, value) in values.enumerated() {
+            guard case .text(let text) = value, let read = Name(text) else {
+                throw invalid("\(name)[\(index)]", "must be \(allowed)")
+            }
+            names.append(read)
+        }
+        return names
+    }
+
     /// A name that follows a pattern of Rekognition's model; `allowed` says which in words.
     func name<Name: ClientName>(_ name: String, allowed: String) throws(APIError) -> Name? {
         guard let text = try text(name) else { return nil }
@@ -69,12 +90,6 @@ struct RequestFields: Sendable {
             throw invalid(name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return integer
-    }
-
-    func flag(_ name: String) throws(APIError) -> Bool? {
-        guard let value = member(name) else { return nil }
-        guard case .flag(let flag) = value else { throw invalid(name, "must be true or false") }
-        return flag
     }
 
     func number(_ name: String, in range: ClosedRange<Double>) throws(APIError) -> Double? {

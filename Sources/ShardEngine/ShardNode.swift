@@ -1,6 +1,7 @@
 package import ClusterModel
 package import FaceModel
 import Foundation
+import Logging
 package import Replication
 package import StorageIO
 
@@ -11,21 +12,25 @@ package import StorageIO
 package final class ShardNode: ShardService {
     let shelf: ShardShelf
     private let ledger: LedgerShelf?
+    private let ledgerDirectory: String?
     private let pool: ScanPool
     private let files: any FileSystem
     private let directory: String
     private let started = ContinuousClock.now
     private let metrics = ShardMetrics()
+    private let log = Logger(label: "facet.node")
 
     /// `directory` holds one folder a shard. `capacityBytes`: from so much memory of its shards on enrolments are
     /// refused; 0 is no limit. `locksMemory`: segments lock what every search reads; `MemoryLock` says whether the
     /// system allows it. `mapsPlanes`: planes that not every search reads stay in the segments' files. Who makes it stops
-    /// `ledger`.
+    /// `ledger`, whose files are in `ledgerDirectory`, also where this node keeps it by itself.
     package init(
         directory: String, files: any FileSystem, pool: ScanPool, surroundings: ReplicaSurroundings,
-        capacityBytes: Int = 0, locksMemory: Bool = false, mapsPlanes: Bool = false, ledger: LedgerShelf? = nil
+        capacityBytes: Int = 0, locksMemory: Bool = false, mapsPlanes: Bool = false, ledger: LedgerShelf? = nil,
+        ledgerDirectory: String? = nil
     ) {
         self.ledger = ledger
+        self.ledgerDirectory = ledgerDirectory
         shelf = ShardShelf(
             directory: directory, files: files, pool: pool, surroundings: surroundings,
             budget: MemoryBudget(capacityBytes: capacityBytes, locksMemory: locksMemory, mapsPlanes: mapsPlanes))
@@ -126,6 +131,28 @@ package final class ShardNode: ShardService {
             diskTotalBytes: space.total)
     }
 
+    package func copies(
+        ofNode node: NodeID, of shard: ShardID?, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> [HeldCopy] {
+        do throws(FileError) {
+            return try await shelf.held(shard) + heldLedger(shard)
+        } catch {
+            throw NodeError(node: node, reason: "its data directory cannot be read: \(error.sentence)")
+        }
+    }
+
+    private func heldLedger(_ shard: ShardID?) -> [HeldCopy] {
+        guard let ledgerDirectory else { return [] }
+        do throws(ReplicaError) {
+            let copy = try HeldCopyReader(files: files).copy(
+                in: ledgerDirectory, ledger?.role.map { .open($0) } ?? .closed)
+            return [copy].compactMap(\.self).filter { shard == nil || shard == $0.shard }
+        } catch {
+            log.error("the copy of the ledger says nothing of itself", metadata: ["reason": "\(error.text)"])
+            return []
+        }
+    }
+
     /// The parts of the node's copies among those of their shards, as each copy last knew it.
     package var copies: CopyCensus { shelf.copies() }
 
@@ -160,7 +187,7 @@ extension ShardNode: ReplicaHost {
     /// A shard's register as it was read or has changed; of a shard that is not here it is nobody's.
     package func observe(_ register: RegisterState, of shard: ShardID) {
         if let ledger = ledger(shard) { return ledger.observe(register, of: shard) }
-        shelf.copy(shard)?.observe(register)
+        shelf.observe(register, of: shard)
     }
 
     package func listing(of shard: ShardID, for receiver: ReplicaID) async -> CopyListing? {

@@ -11,14 +11,14 @@ import Synchronization
 /// A shard that is being opened or removed makes others who ask for the same wait; different shards do not wait for
 /// each other beyond the number of openings at a time. What was begun goes on when its caller's deadline passes.
 final class ShardShelf: Sendable {
-    private enum Slot {
+    enum Slot {
         case open(ShardReplica)
-        case damaged(reason: String)
+        case damaged(DamagedCopy)
         /// It is opened or removed just now; those who wait are told how that ended.
         case changing([Promise<ChangeEnd>])
     }
 
-    private enum ChangeEnd: Sendable {
+    enum ChangeEnd: Sendable {
         case opened
         case removed
         case failed(ShardError)
@@ -32,8 +32,10 @@ final class ShardShelf: Sendable {
         case begin(Promise<ChangeEnd>, with: ShardReplica?)
     }
 
-    private struct State {
+    struct State {
         var slots: [ShardID: Slot] = [:]
+        /// Registers that changed while their shards' copies did, for when those are done.
+        var late: [ShardID: RegisterState] = [:]
         var stopping = false
     }
 
@@ -45,17 +47,17 @@ final class ShardShelf: Sendable {
 
     let budget: MemoryBudget
     private let pool: ScanPool
-    private let directory: String
-    private let files: any FileSystem
+    let directory: String
+    let files: any FileSystem
     private let surroundings: ReplicaSurroundings
-    private let state = Mutex(State())
+    let state = Mutex(State())
     /// Opening reads whole files and removing may take as long; neither may hold up the cooperative pool.
-    private let changes: OperationQueue = {
+    let changes: OperationQueue = {
         let queue = OperationQueue()
         queue.maxConcurrentOperationCount = max(1, ProcessInfo.processInfo.activeProcessorCount)
         return queue
     }()
-    private let log = Logger(label: "facet.node")
+    let log = Logger(label: "facet.node")
 
     init(
         directory: String, files: any FileSystem, pool: ScanPool, surroundings: ReplicaSurroundings,
@@ -81,7 +83,7 @@ final class ShardShelf: Sendable {
     func replica(_ shard: ShardID) throws(ShardError) -> ShardReplica {
         switch state.withLock({ $0.slots[shard] }) {
         case .open(let replica): return replica
-        case .damaged(let reason): throw .damaged(shard, reason: reason)
+        case .damaged(let copy): throw .damaged(shard, reason: copy.reason)
         case .changing, nil: throw .unknownShard(shard)
         }
     }
@@ -97,7 +99,10 @@ final class ShardShelf: Sendable {
                 try replica.requireSame(descriptor, mode)
                 try replica.requireUndamaged()
                 return await replica.settle(until: deadline)
-            case .isDamaged(let reason): throw .damaged(shard, reason: reason)
+            case .isDamaged(let reason):
+                // Where nobody follows the registers, whoever has changed one asks.
+                if let register = await register(of: shard), observe(register, of: shard) { continue }
+                throw .damaged(shard, reason: reason)
             case .wait(let other): promise = other
             case .begin(let own, _):
                 promise = own
@@ -189,7 +194,7 @@ final class ShardShelf: Sendable {
         let step = state.withLock { state -> Step? in
             switch state.slots[shard] {
             case .open(let replica): return .isOpen(replica)
-            case .damaged(let reason): return .isDamaged(reason: reason)
+            case .damaged(let copy): return .isDamaged(reason: copy.reason)
             case .changing(let waiting): return .wait(Self.join(shard, waiting, &state))
             case nil: return state.stopping ? nil : .begin(Self.join(shard, [], &state), with: nil)
             }
@@ -227,7 +232,7 @@ final class ShardShelf: Sendable {
     }
 
     /// `keys`: of the collection, where they are known and the descriptor does not say.
-    private func beginOpening(
+    func beginOpening(
         _ descriptor: ShardDescriptor, _ mode: OpenMode, _ register: RegisterState?, keys: FaceIdentityKeys? = nil
     ) {
         let shard = descriptor.shard
@@ -240,7 +245,8 @@ final class ShardShelf: Sendable {
             end(shard, .opened, .open(replica))
         } catch {
             log.error("a shard cannot be opened", metadata: ["shard": "\(shard)", "reason": "\(error.text)"])
-            end(shard, .failed(error.openingError(shard)), error.isDamage ? .damaged(reason: error.text) : nil)
+            let copy = DamagedCopy(reason: error.text, descriptor: descriptor, keys: keys, register: register)
+            end(shard, .failed(error.openingError(shard)), error.isDamage ? .damaged(copy) : nil)
         }
     }
 
@@ -278,14 +284,15 @@ final class ShardShelf: Sendable {
     }
 
     private func end(_ shard: ShardID, _ end: ChangeEnd, _ slot: Slot?) {
-        let waiting = state.withLock { state in
+        let (waiting, late) = state.withLock { state in
             guard case .changing(let waiting)? = state.slots[shard] else {
                 preconditionFailure("the end of a change that never began")
             }
             state.slots[shard] = slot
-            return waiting
+            return (waiting, state.late.removeValue(forKey: shard))
         }
         for promise in waiting { promise.settle(end) }
+        if let late { observe(late, of: shard) }
     }
 }
 

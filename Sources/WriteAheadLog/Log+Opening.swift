@@ -9,15 +9,20 @@ extension Log {
     /// `beforeCutting` is called where the tail is torn, before anything of the log is changed: who must remember that
     /// the log's end was in doubt notes it durably there, since the next opening finds a whole log. What it throws ends
     /// the opening.
+    ///
+    /// `acceptingLoss`: a log with proof of loss is cut before the first record that is lost, for good. Only where an
+    /// operator has said so.
     package static func open(
-        directory: String, identity: LogIdentity, on files: any FileSystem,
+        directory: String, identity: LogIdentity, on files: any FileSystem, acceptingLoss: Bool = false,
         beforeCutting: (LogRecovery) throws(LogError) -> Void = { (_) throws(LogError) in }
     ) throws(LogError) -> (log: Log, recovery: LogRecovery) {
         let log = Log(directory: directory, identity: identity, files: files)
-        return (log, try log.recover(beforeCutting))
+        return (log, try log.recover(acceptingLoss: acceptingLoss, beforeCutting))
     }
 
-    private func recover(_ beforeCutting: (LogRecovery) throws(LogError) -> Void) throws(LogError) -> LogRecovery {
+    private func recover(
+        acceptingLoss: Bool, _ beforeCutting: (LogRecovery) throws(LogError) -> Void
+    ) throws(LogError) -> LogRecovery {
         try removeTemporaries()
         let scan = try LogScan(directory: directory, on: files)
         for segment in scan.segments {
@@ -26,7 +31,7 @@ extension Log {
         }
         epochs = scan.segments.first?.header.epochs ?? []
         var unproven = UnprovenRecords(chainStart: scan.segments.first?.header.chainStart ?? 0)
-        let summary = try scan.walk { (record, checksum) throws(LogError) in
+        let summary = try scan.walk(acceptingLoss: acceptingLoss) { (record, checksum) throws(LogError) in
             unproven.add(record, checksum)
             note(record.epoch, from: record.lsn)
         }
@@ -38,7 +43,10 @@ extension Log {
         lastIndex = LogIndex(summary.lastIndex.value - UInt64(unproven.records.count))
         (durableIndex, checksum) = (lastIndex, unproven.checksumBefore)
         if !recovery.isClean || recovery.rewritten > 0 {
+            // None, unless a loss was accepted.
+            let lost = segments.filter { $0.header.firstIndex > end.index }.map(\.path)
             try startSegment(at: end, holding: unproven.records.map(\.record), size: Limits.walSegmentBytesMin)
+            try remove(lost)
         } else if let last = segments.last {
             try reopen(last)
         }

@@ -18,6 +18,14 @@ extension Log {
         }
     }
 
+    /// Removes every record from its beginning: the log holds none, and goes on where it went on before. Durable when it
+    /// returns; `noSpace`: nothing is changed, and the same may succeed later.
+    package func release() throws(LogError) {
+        try synchronize()
+        try startSegment(at: end, holding: [], size: Limits.walSegmentBytesMin)
+        try truncate(before: lastIndex.next)
+    }
+
     /// Removes every record behind `index`, which is at least `firstIndex` - 1 and at most `lastIndex`; durable when it
     /// returns, and the records as far as `index` are durable too. After a crash in between the log is as before or as
     /// after. `noSpace`: nothing is changed, and the same may succeed later. A record that cannot be read on the way is

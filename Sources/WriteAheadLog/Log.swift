@@ -10,6 +10,14 @@ package struct LogRecovery: Hashable, Sendable {
     package var isClean: Bool { tail == .clean }
 }
 
+/// Where a log ends.
+package struct LogEnding: Hashable, Sendable {
+    package var lastIndex: LogIndex
+    /// Of the last record; of that before the first where the log holds none.
+    package var lastEpoch: Epoch
+    package var tail: LogTail
+}
+
 /// A shard's write-ahead log. One thread owns it; nothing here may be called from two at once.
 ///
 /// Invariants: a record at or below `durableIndex` survives any crash, until a truncation removes it; records are never
@@ -110,6 +118,14 @@ package final class Log {
             try body(record)
         }
         return (summary.lastIndex, summary.tail)
+    }
+
+    /// How far the log in `directory` is whole, also where it proves a loss; changes nothing. Beside a writer as `inspect`.
+    package static func ending(directory: String, on files: any FileSystem) throws(LogError) -> LogEnding {
+        let summary = try LogScan(directory: directory, on: files).walk(acceptingLoss: true) {
+            (_, _) throws(LogError) in
+        }
+        return LogEnding(lastIndex: summary.lastIndex, lastEpoch: summary.lastEpoch, tail: summary.tail)
     }
 
     private func write(_ records: [LogRecord]) throws(LogError) {

@@ -23,4 +23,13 @@ package enum LogError: Error, Hashable, Sendable {
     package var isTransient: Bool {
         if case .noSpace = self { true } else { false }
     }
+
+    /// Where a log ends before what is lost of it; nil for what says nothing of a loss.
+    var lossPlace: (path: String, offset: Int)? {
+        switch self {
+        case .lossProven(let path, let offset, _), .damaged(let path, let offset, _): (path, offset)
+        case .noSpace, .file, .writeFailed, .stopped, .recordTooLarge, .recordsRemoved, .newerFormat, .wrongIdentity:
+            nil
+        }
+    }
 }

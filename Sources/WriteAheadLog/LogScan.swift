@@ -6,6 +6,9 @@ package enum LogTail: Hashable, Sendable {
     case clean
     /// Bytes after the last whole record are not a record, and nothing proves that they ever were a durable one.
     case torn(path: String, offset: Int)
+    /// The record after the last whole one was durable, and is not what was written. Only where a loss is accepted, or
+    /// the log is only looked at; else it is an error.
+    case lost(path: String, offset: Int)
 }
 
 /// Reads a log's files in order; changes nothing, so that tools may run it beside a server.
@@ -122,8 +125,10 @@ struct LogScan {
     }
 
     /// Calls `body` for every record in order, with its checksum; leaves out log segments wholly below `start`.
+    /// `acceptingLoss`: ends before the first record that is lost, whatever stands behind it.
     func walk(
-        from start: LogIndex = .zero, _ body: (LogRecord, UInt32) throws(LogError) -> Void
+        from start: LogIndex = .zero, acceptingLoss: Bool = false,
+        _ body: (LogRecord, UInt32) throws(LogError) -> Void
     ) throws(LogError) -> Summary {
         let walked = segments.dropFirst(max(0, segments.prefix { $0.header.firstIndex <= start }.count - 1))
         guard let first = walked.first else {
@@ -134,19 +139,29 @@ struct LogScan {
             lastIndex: before, lastChecksum: first.header.chainStart,
             lastEpoch: first.header.epochs.last?.epoch ?? Epoch(0), proven: before, tail: .clean)
         for segment in walked {
-            guard segment.header.firstIndex == summary.lastIndex.next else {
-                throw .damaged(
-                    path: segment.path, offset: 0,
-                    reason: "begins at \(segment.header.firstIndex) where \(summary.lastIndex.next) must follow")
+            do throws(LogError) {
+                try requireNext(segment, summary)
+                // A log segment is made only when all records before it are durable.
+                summary.proven = summary.lastIndex
+                try walk(segment, &summary, body)
+            } catch {
+                guard acceptingLoss, let (path, offset) = error.lossPlace else { throw error }
+                summary.tail = .lost(path: path, offset: offset)
+                return summary
             }
-            guard segment.header.chainStart == summary.lastChecksum else {
-                throw .damaged(path: segment.path, offset: 0, reason: "does not chain to the log segment before it")
-            }
-            // A log segment is made only when all records before it are durable.
-            summary.proven = summary.lastIndex
-            try walk(segment, &summary, body)
         }
         return summary
+    }
+
+    private func requireNext(_ segment: Segment, _ summary: Summary) throws(LogError) {
+        guard segment.header.firstIndex == summary.lastIndex.next else {
+            throw .damaged(
+                path: segment.path, offset: 0,
+                reason: "begins at \(segment.header.firstIndex) where \(summary.lastIndex.next) must follow")
+        }
+        guard segment.header.chainStart == summary.lastChecksum else {
+            throw .damaged(path: segment.path, offset: 0, reason: "does not chain to the log segment before it")
+        }
     }
 
     private func walk(

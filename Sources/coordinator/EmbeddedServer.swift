@@ -36,7 +36,7 @@ struct EmbeddedServer {
         let node = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
             surroundings: surroundings, locksMemory: configuration.service.lockMemory,
-            mapsPlanes: configuration.service.mapPlanes)
+            mapsPlanes: configuration.service.mapPlanes, ledgerDirectory: data.ledger)
         let index = FaceIndex(
             controlPlane: controlPlane, shards: node, ledger: ledger, extractor: extractor, masterKey: masterKey,
             now: Timestamp.now)

@@ -15,7 +15,8 @@ struct FacectlCommand: AsyncParsableCommand {
             """,
         subcommands: [
             KeysCommand.self, TenantCommand.self, CollectionCommand.self, ShardCommand.self, NodeCommand.self,
-            ImportCommand.self, SearchCommand.self, LedgerCommand.self, StatusCommand.self, CertsCommand.self,
+            ControlCommand.self, ImportCommand.self, SearchCommand.self, LedgerCommand.self, StatusCommand.self,
+            CertsCommand.self,
         ])
 
     static func main() async {

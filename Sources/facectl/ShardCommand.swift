@@ -3,7 +3,9 @@ import ArgumentParser
 struct ShardCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shard", abstract: "List and show shards and their copies, and say where those are.",
-        subcommands: [List.self, Show.self, Move.self, Rebuild.self, Resign.self, Split.self])
+        subcommands: [
+            List.self, Show.self, Move.self, Rebuild.self, Resign.self, Recover.self, Split.self,
+        ])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

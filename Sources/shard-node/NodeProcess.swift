@@ -54,7 +54,7 @@ struct NodeProcess {
         let shards = ShardNode(
             directory: data.shards, files: files, pool: ScanPool(threads: configuration.service.searchThreads),
             surroundings: surroundings, capacityBytes: node.memoryBytes, locksMemory: configuration.service.lockMemory,
-            mapsPlanes: configuration.service.mapPlanes, ledger: ledger)
+            mapsPlanes: configuration.service.mapPlanes, ledger: ledger, ledgerDirectory: data.ledger)
         try await serve(
             shards, ledger, identity, metrics, CopyKeeper(of: node.id, shards: shards, controlPlane: mirror))
         // In this order: no request runs any more, so nothing is written behind a closed file.

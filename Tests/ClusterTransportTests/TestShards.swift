@@ -25,6 +25,7 @@ final class TestShards: ShardService {
                 version: "1", uptimeSeconds: 2, shards: 3, damagedShards: 4, faces: 5, residentBytes: 6,
                 capacityBytes: 7, diskFreeBytes: 8, diskTotalBytes: 9)
         }
+        var held: @Sendable (NodeID, ShardID?) async throws(NodeError) -> [HeldCopy] = { _, _ in [] }
     }
 
     private let answers: Mutex<Answers>
@@ -92,6 +93,9 @@ final class TestShards: ShardService {
     ) async throws(NodeError) -> NodeStatistics {
         try await answers.withLock { $0 }.node(node)
     }
+    func copies(
+        ofNode node: NodeID, of shard: ShardID?, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> [HeldCopy] { try await answers.withLock { $0 }.held(node, shard) }
 }
 
 extension Bucket {

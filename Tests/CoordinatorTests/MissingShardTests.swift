@@ -255,4 +255,7 @@ private final class LyingNode: ShardService {
     func statistics(
         ofNode node: NodeID, deadline: ContinuousClock.Instant
     ) async throws(NodeError) -> NodeStatistics { throw NodeError(node: node, reason: "none") }
+    func copies(
+        ofNode node: NodeID, of shard: ShardID?, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> [HeldCopy] { throw NodeError(node: node, reason: "none") }
 }

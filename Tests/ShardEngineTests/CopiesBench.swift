@@ -178,10 +178,11 @@ final class SharedRegisters<Host: BenchHost>: ShardRegisters {
     }
 
     var state: RegisterState { held.withLock { $0.register } }
-    /// As a backup has it: every node hears of it.
-    func restore(_ configuration: ShardConfiguration) {
+    /// As a backup or an operator has it: every node hears of it. Without `revision` the store's goes on rising.
+    func restore(_ configuration: ShardConfiguration, revision: UInt64? = nil) {
         let state = held.withLock { state in
-            state.register = RegisterState(configuration: configuration, revision: state.register.revision + 1)
+            let next = revision ?? state.register.revision + 1
+            state.register = RegisterState(configuration: configuration, revision: next)
             return state.register
         }
         for node in post.all { node.observe(state, of: shard) }

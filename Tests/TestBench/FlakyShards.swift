@@ -113,6 +113,14 @@ package final class FlakyShards: ShardService {
         return try await service.statistics(ofNode: node, deadline: deadline)
     }
 
+    package func copies(
+        ofNode node: NodeID, of shard: ShardID?, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> [HeldCopy] {
+        let (service, silent) = state.withLock { ($0.nodes[node], $0.silentNodes.contains(node)) }
+        guard let service, !silent else { throw NodeError(node: node, reason: "it does not answer") }
+        return try await service.copies(ofNode: node, of: shard, deadline: deadline)
+    }
+
     private func pass<Answer: Sendable>(
         _ operation: Operation, _ call: ShardCall,
         _ body: @Sendable (any ShardService) async throws(ShardError) -> Answer

@@ -27,6 +27,7 @@ package final class MemoryNode: ShardService {
         var disk: [ShardID: Shard] = [:]
         var open: Set<ShardID> = []
         var membership: Membership?
+        var held: [HeldCopy] = []
     }
     private struct Membership {
         var node: NodeID
@@ -212,6 +213,16 @@ package final class MemoryNode: ShardService {
                 faces: state.disk.values.reduce(0) { $0 + $1.faces.count }, residentBytes: 0, capacityBytes: 0,
                 diskFreeBytes: 0, diskTotalBytes: 0)
         }
+    }
+
+    /// What it says of its disk from now on.
+    package func hold(_ copies: [HeldCopy]) { state.withLock { $0.held = copies } }
+    package var held: [HeldCopy] { state.withLock { $0.held } }
+
+    package func copies(
+        ofNode node: NodeID, of shard: ShardID?, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> [HeldCopy] {
+        state.withLock { $0.held.filter { shard == nil || $0.shard == shard } }
     }
 
     private func with<Answer: Sendable>(

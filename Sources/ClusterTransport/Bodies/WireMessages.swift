@@ -28,6 +28,7 @@ extension WireCopyRequest: WireRequest {}
 extension WireChunkRequest: WireRequest {}
 extension WireRetireRequest: WireRequest {}
 extension WireSplitRequest: WireRequest {}
+extension WireHeldCopiesRequest: WireRequest {}
 
 extension WireOpenAnswer: WireAnswer {}
 extension WireDropAnswer: WireAnswer {}
@@ -51,3 +52,4 @@ extension WireCopyAnswer: WireAnswer {}
 extension WireChunkAnswer: WireAnswer {}
 extension WireRetireAnswer: WireAnswer {}
 extension WireSplitAnswer: WireAnswer {}
+extension WireHeldCopiesAnswer: WireAnswer {}

@@ -10,6 +10,7 @@ enum FrameKind: UInt8, Hashable, Sendable, CaseIterable {
 enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case open = 1
     case drop, enrol, delete, search, faces, vector, list, statistics, nodeStatistics, buckets, sample, retire, split
+    case heldCopies = 19
     case append = 32
     case record, ledgerStatus, standing
     case post = 64
@@ -40,6 +41,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .chunk: "chunk"
         case .retire: "retire"
         case .split: "split"
+        case .heldCopies: "held_copies"
         }
     }
 
@@ -59,7 +61,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         switch self {
         case .post, .report, .copy, .chunk: true
         case .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics, .nodeStatistics, .buckets,
-            .sample, .retire, .split, .append, .record, .ledgerStatus, .standing:
+            .sample, .retire, .split, .heldCopies, .append, .record, .ledgerStatus, .standing:
             false
         }
     }

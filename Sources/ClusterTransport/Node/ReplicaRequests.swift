@@ -51,8 +51,7 @@ extension RequestRunner {
             let message = try WireChunkRequest(body: body)
             (asked, call) = (try message.domain(), message.call)
         case .open, .drop, .retire, .split, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list,
-            .statistics,
-            .nodeStatistics, .append, .record, .ledgerStatus, .standing:
+            .statistics, .nodeStatistics, .heldCopies, .append, .record, .ledgerStatus, .standing:
             preconditionFailure("\(method.label) asks no replica")
         }
         return (asked, try call.domain(now: .now).request)

@@ -88,16 +88,37 @@ package final class RemoteShards: ShardService {
     package func statistics(
         ofNode node: NodeID, deadline: ContinuousClock.Instant
     ) async throws(NodeError) -> NodeStatistics {
+        try await ask(node, .nodeStatistics, deadline) { call in
+            .with { $0.call = call } as WireNodeStatisticsRequest
+        } reading: { (answer: WireNodeStatisticsAnswer) throws(BodyError) in
+            try answer.domain()
+        }
+    }
+
+    package func copies(
+        ofNode node: NodeID, of shard: ShardID?, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> [HeldCopy] {
+        try await ask(node, .heldCopies, deadline) { call in
+            WireHeldCopiesRequest(shard, call)
+        } reading: { (answer: WireHeldCopiesAnswer) throws(BodyError) in
+            try answer.domain()
+        }
+    }
+
+    /// What names no shard.
+    private func ask<Request: WireRequest, Answer: WireAnswer, Value>(
+        _ node: NodeID, _ method: Method, _ deadline: ContinuousClock.Instant, _ message: (WireCall) -> Request,
+        reading read: (Answer) throws(BodyError) -> Value
+    ) async throws(NodeError) -> Value {
         var generator = SystemRandomNumberGenerator()
         let request = RequestID(.random(using: &generator))
         guard let call = WireCall(request: request, deadline: deadline, now: .now) else {
             throw NodeError(node: node, reason: "no time was left to ask it")
         }
         do throws(CallFailure) {
-            let answer: WireNodeStatisticsAnswer = try await connections.ask(
-                node, .nodeStatistics, WireNodeStatisticsRequest.with { $0.call = call }, deadline: deadline,
-                shard: ShardID(request.bits))
-            do throws(BodyError) { return try answer.domain() } catch { throw .malformed(error) }
+            let answer: Answer = try await connections.ask(
+                node, method, message(call), deadline: deadline, shard: ShardID(request.bits))
+            do throws(BodyError) { return try read(answer) } catch { throw .malformed(error) }
         } catch {
             throw NodeError(node: node, reason: error.text)
         }

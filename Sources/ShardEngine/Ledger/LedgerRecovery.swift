@@ -36,6 +36,7 @@ struct LedgerRecovery {
         try readLog()
         try requireCheckpoint(store)
         state.machine.forgetUnflushed()
+        do throws(ReplicaError) { try opened.adopt() } catch { throw .stopped(reason: error.text) }
     }
 
     private static func openLog(
@@ -44,7 +45,7 @@ struct LedgerRecovery {
         do throws(ReplicaError) {
             return try OpenedLog(
                 settings.logIdentity, directory: store.walDirectory, memoryIn: store.directory, register: register,
-                on: store.files, logger: logger)
+                held: nil, on: store.files, logger: logger)
         } catch {
             throw error.isDamage ? .damaged(reason: error.text) : .stopped(reason: error.text)
         }

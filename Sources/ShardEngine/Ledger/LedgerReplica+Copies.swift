@@ -9,10 +9,12 @@ import StorageIO
 extension LedgerReplica {
     var shard: ShardID { settings.shard }
     var replica: ReplicaID { settings.replica }
-    /// Of the newest register that this copy has followed.
-    var versionSeen: UInt64 {
-        if case .running(let running) = opening { running.condition.role?.configuration.version ?? 0 } else { 0 }
+    /// Its part among the ledger's copies; nil where it has none, or not yet.
+    var role: ReplicaCondition.Role? {
+        if case .running(let running) = opening { running.condition.role } else { nil }
     }
+    /// Of the newest register that this copy has followed.
+    var versionSeen: UInt64 { role?.configuration.version ?? 0 }
 
     func receive(_ letter: ReplicaLetter) {
         guard case .running(let running) = opening, letter.shard == settings.shard else { return }

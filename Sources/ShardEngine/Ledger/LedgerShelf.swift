@@ -47,6 +47,9 @@ package final class LedgerShelf: LedgerService {
     /// What this node's copy knows of itself; nil where it keeps none now.
     package var ownStatus: LedgerStatus? { replica?.ownStatus }
 
+    /// Its part among the copies; nil where there is none here, or not yet.
+    var role: ReplicaCondition.Role? { replica?.role }
+
     private var replica: LedgerReplica? { state.withLock { $0.replica } }
 
     /// Opens the copy with this id. Returns once its files are read.
@@ -141,6 +144,18 @@ package final class LedgerShelf: LedgerService {
         await replica?.stop(end)
     }
 
+    /// A loss was accepted, or the registers were made anew: the copy goes on in that generation.
+    private func reopen(as generation: Generation) async {
+        guard let kept = replica, let role = kept.role, role.configuration.generation < generation else { return }
+        await close(.replaced)
+        do throws(DataDirectoryError) {
+            await begin(try settings(kept.replica))
+        } catch {
+            log.error("this node is to keep a copy of the ledger and cannot", metadata: ["reason": "\(error)"])
+            followLater()
+        }
+    }
+
     /// What fails on the way leaves the copy that was there.
     private func replace(_ settings: LedgerSettings) async {
         guard replica?.replica == settings.replica else { return }
@@ -183,7 +198,13 @@ extension LedgerShelf: ReplicaHost {
     /// The ledger's register as it was read or has changed.
     package func observe(_ register: RegisterState, of shard: ShardID) {
         guard shard == self.shard else { return }
-        replica?.observe(register, of: shard)
+        if let kept = replica, let role = kept.role,
+            register.isSuccessor(of: role.configuration.generation, for: kept.replica)
+        {
+            inTurn { [self] in await reopen(as: register.configuration.generation) }
+        } else {
+            replica?.observe(register, of: shard)
+        }
         let named = Set(register.configuration.named)
         let isNews = state.withLock { state in
             defer { state.named = named }

@@ -13,7 +13,7 @@ import WriteAheadLog
 /// reach, and records that they lack are read from the log into the buffer as far as it has applied. Those behind are kept
 /// until `ReplicaCore` says what they count.
 struct OpenedFiles {
-    let openedLog: OpenedLog
+    var openedLog: OpenedLog
     let state: ShardState
     let store: ReplicaStore
     let applied: LogIndex
@@ -45,13 +45,14 @@ struct OpenedFiles {
             descriptor, directory: folder.segments, mapsPlanes: mapsPlanes, on: folder.files)
         openedLog = try OpenedLog(
             LogIdentity(descriptor), directory: folder.log, memoryIn: folder.path, register: register,
-            on: folder.files, logger: logger)
+            held: max(try state.applied(), store.flushedThrough), on: folder.files, logger: logger)
         let log = openedLog.log
         try Self.requireContinuity(log, store: store, applied: try state.applied())
         try Self.bring(state, to: store.flushedThrough, by: log)
         applied = try state.applied()
         try store.reconcile(with: state)
-        unapplied = try Self.replay(log, into: store, through: applied)
+        unapplied = try Self.replay(log, into: store, through: applied, of: openedLog.acceptsLoss ? state : nil)
+        if openedLog.acceptsLoss { try Self.forgetLostFaces(state, store, at: applied, logger: logger) }
         try store.requireEveryFace(of: state)
         let planned = try unapplied.lastRoots()
         let roots = if let planned { planned } else { try state.roots() }
@@ -62,6 +63,8 @@ struct OpenedFiles {
         split = try state.split()
         try store.requireBuckets(of: tree.tree)
         if mode == .making, descriptor.roots.sorted() != roots { throw .otherRoots(owned: roots) }
+        try settleLoss(in: folder)
+        try openedLog.adopt()
     }
 
     /// The log must reach back to what the segments lack, and forward to what state and segments already hold.
@@ -103,9 +106,10 @@ struct OpenedFiles {
         }
     }
 
-    /// Puts into the buffer what was applied and the segments lack; returns what was not applied.
+    /// Puts into the buffer what was applied and the segments lack; returns what was not applied. Where records are lost,
+    /// deletes may be among them: then only what lives in `state` is put.
     private static func replay(
-        _ log: Log, into store: ReplicaStore, through applied: LogIndex
+        _ log: Log, into store: ReplicaStore, through applied: LogIndex, of state: ShardState?
     ) throws(ReplicaError) -> [ReplicaRecord] {
         var unapplied: [ReplicaRecord] = []
         var buffered: [PutRecord] = []
@@ -129,7 +133,11 @@ struct OpenedFiles {
             throw .log(error)
         }
         if let failure { throw failure }
-        for put in buffered where !deleted.contains(put.id) { try store.buffer(put.row) }
+        let living = try state.map { (state) throws(ReplicaError) in Set(try state.lookup(buffered.map(\.id)).map(\.id))
+        }
+        for put in buffered where !deleted.contains(put.id) && living?.contains(put.id) ?? true {
+            try store.buffer(put.row)
+        }
         return unapplied
     }
 }

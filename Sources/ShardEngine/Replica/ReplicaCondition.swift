@@ -12,6 +12,8 @@ final class ReplicaCondition: Sendable {
         var isPrimary: Bool
         var epoch: Epoch
         var commit: LogIndex
+        /// As far as its log is durable.
+        var durable: LogPoint
         var configuration: ShardConfiguration
     }
 

@@ -105,7 +105,8 @@ extension StopReason {
             "the primary has another record at \(index), which was committed here: one of the two logs is not what it was"
         case .registerIsOlder:
             "the control plane shows an older state of the shard than this copy has seen: was it restored from a backup?"
-        case .generationPassed: "a loss was accepted for the shard, and this copy is of the time before"
+        case .generationPassed:
+            "a loss was accepted for the shard, and this copy is of the time before; it is opened anew if it is wanted"
         }
     }
 }

@@ -114,7 +114,7 @@ struct WaitingRead: Sendable {
 enum ReplicaEnd: Sendable {
     case nodeStops
     case dropped
-    /// A copy takes its place.
+    /// It is opened anew, from other files or in another generation.
     case replaced
 
     /// Whether its folder gets another name.
@@ -130,7 +130,7 @@ enum ReplicaEnd: Sendable {
         switch self {
         case .nodeStops: .busy(shard, reason: "its node is stopping")
         case .dropped: .unknownShard(shard)
-        case .replaced: .busy(shard, reason: "it is being opened from a new copy of its files")
+        case .replaced: .busy(shard, reason: "it is being opened anew")
         }
     }
 }

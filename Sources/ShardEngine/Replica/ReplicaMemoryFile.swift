@@ -82,6 +82,13 @@ struct ReplicaMemoryFile {
 
     /// Whose file a folder holds; nil where there is none.
     static func owner(in folder: String, on files: any FileSystem) throws(ReplicaError) -> ReplicaID? {
+        try contents(in: folder, on: files)?.replica
+    }
+
+    /// What a folder's file says, whosever it is; nil where there is none.
+    static func contents(
+        in folder: String, on files: any FileSystem
+    ) throws(ReplicaError) -> (shard: ShardID, replica: ReplicaID, memory: ReplicaMemory)? {
         let path = folder + "/" + name
         let bytes: [UInt8]
         do throws(FileError) {
@@ -90,7 +97,8 @@ struct ReplicaMemoryFile {
         } catch {
             throw .file(error)
         }
-        return ReplicaID(try fields(of: bytes, path).replica)
+        let fields = try fields(of: bytes, path)
+        return (ShardID(fields.shard), ReplicaID(fields.replica), fields.memory)
     }
 
     private func decoded(_ bytes: [UInt8]) throws(ReplicaError) -> ReplicaMemory {

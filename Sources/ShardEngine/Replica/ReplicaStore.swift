@@ -74,6 +74,9 @@ final class ReplicaStore {
         }
     }
 
+    /// Whether a face that stands in no segment is here.
+    func isBuffered(_ id: FaceID) -> Bool { bufferRows[id] != nil }
+
     /// The last check of recovery: what is searched is what lives.
     func requireEveryFace(of state: ShardState) throws(ReplicaError) {
         let count = try state.count()

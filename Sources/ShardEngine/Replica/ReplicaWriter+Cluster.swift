@@ -58,10 +58,11 @@ extension ReplicaWriter {
 
     var report: ReplicaReport? {
         guard !core.isStopped, !isReplaced else { return nil }
-        let durable = LogPoint(epoch: core.log.epoch(at: core.durable) ?? Epoch(0), index: core.durable)
         return ReplicaReport(
             replica: replica, incarnation: surroundings.incarnation, isClean: core.isClean, durable: durable)
     }
+
+    var durable: LogPoint { LogPoint(epoch: core.log.epoch(at: core.durable) ?? Epoch(0), index: core.durable) }
 
     func observe(_ register: RegisterState) {
         if register.configuration.named.contains(where: { processes[$0] == nil }) { findProcesses() }

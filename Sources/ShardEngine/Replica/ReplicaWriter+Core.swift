@@ -120,10 +120,12 @@ extension ReplicaWriter {
         let isAlone = core.isAlone || (core.isStopped && condition.role?.isAlone == true)
         condition.setRole(
             .init(
-                isAlone: isAlone, isPrimary: core.isPrimary, epoch: core.epoch, commit: core.commit,
+                isAlone: isAlone, isPrimary: core.isPrimary, epoch: core.epoch, commit: core.commit, durable: durable,
                 configuration: core.configuration))
-        guard core.isServing || failure != nil || core.isStopped || core.configuration.isr != [replica]
-        else { return }
+        // One that an operator named alone, where more are needed, waits for others.
+        let members = core.configuration.isr
+        let couldServe = members == [replica] && core.configuration.minISR == 1
+        guard core.isServing || failure != nil || core.isStopped || !couldServe else { return }
         for done in settling { done() }
         settling = []
     }
@@ -131,8 +133,11 @@ extension ReplicaWriter {
     private func stopped(_ reason: StopReason) {
         switch reason {
         case .logFailed where failure != nil: break
-        case .lossProven, .logFailed, .conflictBelowCommit, .registerIsOlder, .generationPassed:
+        case .conflictBelowCommit, .generationPassed:
+            // Nobody counts on it any more, and what it holds is not what the shard holds: it is to be made anew.
+            condition.setDamaged(ReplicaError.replica(reason).text)
             stop(.replica(reason))
+        case .lossProven, .logFailed, .registerIsOlder: stop(.replica(reason))
         }
     }
 

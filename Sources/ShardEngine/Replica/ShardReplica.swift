@@ -11,6 +11,8 @@ import VectorSearch
 /// One copy of a shard: its writer thread, and the reads that run beside it.
 final class ShardReplica: Sendable {
     let descriptor: ShardDescriptor
+    /// In which it was opened. It lives in no other: of a later one it is opened anew.
+    let generation: Generation
     /// Of the collection; nil until a coordinator has brought its key, which no disk has.
     private let identity: Mutex<FaceIdentityKeys?>
     let state: ShardState
@@ -33,6 +35,7 @@ final class ShardReplica: Sendable {
         let opened = try OpenedFiles(
             descriptor, mode, register: register, in: folder, mapsPlanes: budget.mapsPlanes, logger: logger)
         state = opened.state
+        generation = opened.openedLog.memory.register.configuration.generation
         published = PublishedReplica(
             .init(snapshot: opened.snapshot, tree: opened.tree, split: opened.split, lsn: opened.applied),
             budget: budget)
@@ -63,7 +66,9 @@ final class ShardReplica: Sendable {
     /// The subtree roots the shard owns.
     var roots: [LeafID] { published.current.roots }
     var faces: Int { published.current.snapshot.liveCount }
-    var isDamaged: Bool { published.condition.damaged != nil }
+    var isDamaged: Bool { damaged != nil }
+    /// Why it answers nothing; nil where it does.
+    var damaged: String? { published.condition.damaged }
 
     /// Completes once it was proposed, however late; a request that waits past its deadline is never proposed.
     func write(_ request: WriteRequest, _ call: ShardCall) async throws(ShardError) -> ProposalOutcome {
