@@ -34,5 +34,8 @@ enum Corpus {
         1_003_121, 1_010_898,
         // A primary whose successor had lost its disk was told by nobody, and waited for that one for ever.
         1_003_258,
+        // Of the world: a copy that rotted became a member alone; one left while too few stayed that can confirm a register;
+        // a copy that was emptied stayed named while another left its machine.
+        2_000_302, 2_000_977, 2_003_125, 2_000_278,
     ]
 }

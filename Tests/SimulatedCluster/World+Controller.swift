@@ -34,11 +34,11 @@ extension World {
     /// so that nobody is chosen without it whom it could have told of more.
     private func namesCopies(_ state: RegisterState) -> Bool {
         let configuration = state.configuration
-        let live = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report.replica).filter(isToStay)
+        let live = store.reports.values.filter { now - $0.at < 2_000 }.map(\.report.replica)
         let newest = live.filter { replica in
             !live.contains { Self.node(of: $0) == Self.node(of: replica) && $0 > replica }
         }
-        let unnamed = newest.filter { !configuration.named.contains($0) }
+        let unnamed = newest.filter { !configuration.named.contains($0) && isToStay($0) }
         let emptied = (reignsClean(configuration) ? configuration.named : configuration.learners).filter { old in
             old != configuration.primary
                 && newest.contains { Self.node(of: $0) == Self.node(of: old) && $0 > old }
