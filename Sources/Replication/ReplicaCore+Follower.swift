@@ -12,6 +12,9 @@ extension ReplicaCore {
         if append.commit > .zero { becomeKnowing() }
         if mutant == .truncateToCommit, following.matched == .zero, commit < log.last { truncate(after: commit) }
         guard agrees(with: append.range.previous) else {
+            if isCommittedOtherwise(append.range.previous) {
+                return stop(.conflictBelowCommit(append.range.previous.index))
+            }
             return send(.mismatch(hint: hint(for: append.range.previous)), to: sender)
         }
         guard take(append.range) else { return }
@@ -52,6 +55,13 @@ extension ReplicaCore {
     }
 
     private func agrees(with place: LogPoint) -> Bool { log.epoch(at: place.index) == place.epoch }
+
+    /// The primary holds another record where this copy's is committed: a loss was accepted behind it, or a log is not what
+    /// it was. Of records that are in the log no more the epoch may not be known, 0.
+    private func isCommittedOtherwise(_ place: LogPoint) -> Bool {
+        guard place.index <= commit, let own = log.epoch(at: place.index) else { return false }
+        return own > Epoch(0) && place.epoch > Epoch(0) && own != place.epoch
+    }
 
     /// Where the logs may agree: before the epoch that is wrong, and not below what is committed.
     private func hint(for place: LogPoint) -> LogIndex {
