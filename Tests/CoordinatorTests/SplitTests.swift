@@ -244,6 +244,21 @@ import Testing
         await bench.stop()
     }
 
+    /// Who begins it may be slower than who gives it up: then no register says that the shard takes no writes.
+    @Test func aSplitThatOnlyTheShardKnowsOfIsFoundAgain() async throws {
+        for abort in [true, false] {
+            let bench = try await Bench()
+            let shard = try await bench.shards()[0]
+            _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+            bench.controlPlane.remove(.split(shard.id))
+            let report = try await bench.split(shard.id, abort: abort)
+            #expect(report.stage == (abort ? .aborted : .done))
+            #expect(try await bench.enrol(Self.faces..<Self.faces + 5).count == 5)
+            #expect(try await bench.listed().count == Self.faces + 5)
+            await bench.stop()
+        }
+    }
+
     @Test func aCollectionIsDeletedInTheMidstOfIt() async throws {
         let bench = try await Bench()
         let shard = try await bench.shards()[0]

@@ -1,4 +1,4 @@
-package import ClusterModel
+import ClusterModel
 import FaceModel
 import Synchronization
 

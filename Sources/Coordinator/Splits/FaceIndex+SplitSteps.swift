@@ -14,12 +14,13 @@ extension FaceIndex {
             return SplitReport(.dividing, split.value, trouble: "its collection is being deleted")
         }
         let state = SplitState(
-            split: split, handle: handle, place: place, copies: try await registered(place.id), scope: scope)
+            split: split, at: SplitPlace(shard: place, handle: handle, scope: scope),
+            copies: try await registered(place.id))
         do throws(CoordinatorError) {
             guard let primary = state.copies.primary else {
                 throw Self.failure(.notPrimary(place.id), place.id, on: place.node)
             }
-            let progress = try await step(.look, primary, state)
+            let progress = try await step(.look, primary, state.at)
             if split.value.aborting, progress.stage != .released { return try await abort(state, primary) }
             return try await goOn(state, primary, progress)
         } catch {
@@ -44,11 +45,19 @@ extension FaceIndex {
         case .dividing, .divided:
             let copies = await look(state)
             guard copies.mayRelease else { return SplitReport(.dividing, split, trouble: copies.trouble) }
-            let released = try await step(.release, primary, state)
+            let released = try await step(.release, primary, state.at)
             return try await publish(state, released)
         case .released:
             return try await publish(state, progress)
         }
+    }
+
+    /// How far the shard itself is, whatever a register says.
+    func progress(of place: SplitPlace) async throws(CoordinatorError) -> SplitProgress {
+        guard let primary = try await registered(place.shard.id).primary else {
+            throw Self.failure(.notPrimary(place.shard.id), place.shard.id, on: place.shard.node)
+        }
+        return try await step(.look, primary, place)
     }
 
     /// A split that the shard cannot begin is forgotten: nothing has happened.
@@ -56,7 +65,7 @@ extension FaceIndex {
         _ state: SplitState, _ primary: RegisteredCopy
     ) async throws(CoordinatorError) -> SplitProgress {
         do throws(CoordinatorError) {
-            return try await step(.begin(state.split.value.plan), primary, state)
+            return try await step(.begin(state.split.value.plan), primary, state.at)
         } catch {
             guard case .incompleteWrite(_, _, let missing) = error,
                 case .writesRefused(_, let reason)? = missing.first?.reason
@@ -68,7 +77,7 @@ extension FaceIndex {
 
     private func abort(_ state: SplitState, _ primary: RegisteredCopy) async throws(CoordinatorError) -> SplitReport {
         let split = state.split.value
-        _ = try await step(.abort, primary, state)
+        _ = try await step(.abort, primary, state.at)
         _ = try await commit([.delete(.split(state.place.id), expecting: state.split.revision)])
         log.notice("a split was given up", metadata: ["shard": "\(state.place.id)"])
         return SplitReport(.aborted, split)
@@ -98,7 +107,7 @@ extension FaceIndex {
                 "second": "\(split.plan.second.shard)",
             ])
         guard let published = try await splitRegister(split.shard) else { return SplitReport(.done, split) }
-        return try await remove(published, state.scope)
+        return try await remove(published, state.at.scope)
     }
 
     /// How far each copy that counts is, all asked at once.
@@ -110,7 +119,7 @@ extension FaceIndex {
             for copy in counting {
                 group.addTask {
                     do throws(ShardError) {
-                        return (copy.value, .success(try await self.ask(.look, copy, state)))
+                        return (copy.value, .success(try await self.ask(.look, copy, state.at)))
                     } catch {
                         return (copy.value, .failure(error))
                     }
@@ -123,25 +132,25 @@ extension FaceIndex {
     }
 
     private func step(
-        _ step: SplitStep, _ copy: RegisteredCopy, _ state: SplitState
+        _ step: SplitStep, _ copy: RegisteredCopy, _ place: SplitPlace
     ) async throws(CoordinatorError) -> SplitProgress {
         do throws(ShardError) {
-            return try await ask(step, copy, state)
+            return try await ask(step, copy, place)
         } catch {
-            throw Self.failure(error, state.place.id, on: copy.value.node)
+            throw Self.failure(error, place.shard.id, on: copy.value.node)
         }
     }
 
     /// A copy that its node has not opened since it started is opened first.
     private func ask(
-        _ step: SplitStep, _ copy: RegisteredCopy, _ state: SplitState
+        _ step: SplitStep, _ copy: RegisteredCopy, _ place: SplitPlace
     ) async throws(ShardError) -> SplitProgress {
-        let call = state.call(on: copy.value.node)
+        let call = place.call(on: copy.value.node)
         do throws(ShardError) {
             return try await shards.split(step, call)
         } catch {
             guard case .unknownShard = error else { throw error }
-            try await shards.open(state.handle.descriptor(of: state.place, copy.value.replica), .existing, call)
+            try await shards.open(place.handle.descriptor(of: place.shard, copy.value.replica), .existing, call)
             return try await shards.split(step, call)
         }
     }

@@ -43,10 +43,13 @@ extension FaceIndex {
             }
             return try await advance(found, context.scope)
         }
-        let place = try await find(shard, context)
-        guard let handle = place.handle else { throw .impossibleMove(reason: "The ledger is one shard, and stays so") }
-        guard !abort else { throw .impossibleMove(reason: "The shard is not being split") }
-        return try await advance(try await register(shard, of: handle), context.scope)
+        let found = try await find(shard, context)
+        guard let handle = found.handle else { throw .impossibleMove(reason: "The ledger is one shard, and stays so") }
+        let place = SplitPlace(shard: found.place, handle: handle, scope: context.scope)
+        // Begun by somebody who was slow, after another had given the split up: nobody knows of it but the shard.
+        let begun = try await progress(of: place).plan
+        guard !abort || begun != nil else { throw .impossibleMove(reason: "The shard is not being split") }
+        return try await advance(try await register(place, begun, aborting: abort), context.scope)
     }
 
     /// Does what is next for every split there is; to be called often: where there is none it asks nobody.
@@ -80,28 +83,34 @@ extension FaceIndex {
 
     /// The map is put, unchanged: a collection that is deleted meanwhile is split no further.
     private func register(
-        _ shard: ShardID, of handle: CollectionHandle
+        _ place: SplitPlace, _ begun: SplitPlan?, aborting: Bool
     ) async throws(CoordinatorError) -> RegisteredSplit {
-        let map = handle.map
-        guard map.shards.count < Limits.shardsPerCollectionMax,
-            let place = map.shards.first(where: { $0.id == shard }), let root = place.roots.first,
+        let map = place.handle.map
+        let plan = if let begun { begun } else { try Self.plan(for: place.shard, in: map) }
+        let split = SplitRegister(
+            shard: place.shard.id, collection: map.collection, plan: plan, aborting: aborting)
+        let outcome = try await commit([
+            .put(.split(split), expecting: .absent), .put(.map(map), expecting: place.handle.mapRevision),
+        ])
+        if case .committed(let revision) = outcome { return RegisteredSplit(value: split, revision: revision) }
+        if let other = try await splitRegister(place.shard.id) { return other }
+        throw Self.contested(map)
+    }
+
+    /// Roots are numbered without gaps, so the next one is as great as the number of shards.
+    private static func plan(
+        for shard: CollectionMap.Shard, in map: CollectionMap
+    ) throws(CoordinatorError) -> SplitPlan {
+        guard map.shards.count < Limits.shardsPerCollectionMax, let root = shard.roots.first,
             let last = map.shards.flatMap(\.roots).max()
         else {
-            throw .impossibleMove(
-                reason: "A collection has \(Limits.shardsPerCollectionMax) shards at most")
+            throw .impossibleMove(reason: "A collection has \(Limits.shardsPerCollectionMax) shards at most")
         }
         var generator = SystemRandomNumberGenerator()
-        let plan = SplitPlan(
+        return SplitPlan(
             first: .init(shard: ShardID(.random(using: &generator).stamped(version: 4)), root: root),
             second: .init(
                 shard: ShardID(.random(using: &generator).stamped(version: 4)), root: LeafID(last.value + 1)))
-        let split = SplitRegister(shard: shard, collection: map.collection, plan: plan)
-        let outcome = try await commit([
-            .put(.split(split), expecting: .absent), .put(.map(map), expecting: handle.mapRevision),
-        ])
-        if case .committed(let revision) = outcome { return RegisteredSplit(value: split, revision: revision) }
-        if let other = try await splitRegister(shard) { return other }
-        throw Self.contested(map)
     }
 
     /// False where it has changed meanwhile.

@@ -1,29 +1,36 @@
 import ClusterModel
 import FaceModel
 
-/// A split, the shard as the registers have it, and how long this step may last.
-struct SplitState: Sendable {
+/// A shard of a collection, and how long its copies may be asked.
+struct SplitPlace: Sendable {
     /// A node that answers does so at once; the others are asked again by the next step.
     private static let askLimit = Duration.seconds(3)
 
-    var split: RegisteredSplit
+    var shard: CollectionMap.Shard
     var handle: CollectionHandle
-    var place: CollectionMap.Shard
-    var copies: RegisteredCopies
     var scope: CallScope
 
     func call(on node: NodeID) -> ShardCall {
-        var there = place
+        var there = shard
         there.node = node
         return scope.within(Self.askLimit).call(there)
     }
+}
+
+/// A split, and the shard as the registers have it.
+struct SplitState: Sendable {
+    var split: RegisteredSplit
+    var at: SplitPlace
+    var copies: RegisteredCopies
+
+    var place: CollectionMap.Shard { at.shard }
 
     /// Everything that changes when the halves take the shard's place.
     func publication(
         _ divided: DividedCopies, _ progress: SplitProgress, _ sides: SplitProgress.Sides
     ) -> [RegisterTransaction.Change] {
         let plan = split.value.plan
-        var map = handle.map
+        var map = at.handle.map
         map.version += 1
         map.shards.removeAll { $0.id == place.id }
         map.shards += plan.halves.map { .init(id: $0.shard, node: place.node, roots: [$0.root]) }
@@ -42,7 +49,7 @@ struct SplitState: Sendable {
             RegisterTransaction.Change.delete(.replica(place.id, copy.value.replica), expecting: copy.revision)
         }
         return [
-            .put(.map(map), expecting: handle.mapRevision), .put(.split(published), expecting: split.revision),
+            .put(.map(map), expecting: at.handle.mapRevision), .put(.split(published), expecting: split.revision),
             .delete(.shard(place.id), expecting: copies.revision),
         ] + old + new
     }
