@@ -30,4 +30,5 @@ package enum Mutant: String, CaseIterable, Sendable {
     case followsOldRegister
     case noIdleNoop
     case newCopyConfirms
+    case beatsWithoutStore
 }

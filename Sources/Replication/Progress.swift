@@ -38,6 +38,8 @@ struct Progress {
 /// made.
 struct PendingChange {
     let transaction: RegisterTransaction
+    /// When it was proposed.
+    let since: Moment
     var sentAt: Moment
 
     var isr: [ReplicaID] { transaction.new.isr }

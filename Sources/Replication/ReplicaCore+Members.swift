@@ -26,6 +26,13 @@ extension ReplicaCore {
     /// A member that should have left is still one: there is nobody to take its place, or the store does not answer.
     func lacksMember(_ reign: Reign) -> Bool { configuration.isr.contains { $0 != id && isToGo($0, reign) } }
 
+    /// Nothing can be acknowledged before a member is left out, and the store has long not answered: it may be this replica
+    /// alone that does not reach it.
+    func isHelpless(_ reign: Reign) -> Bool {
+        guard let pending = reign.pending, lacksMember(reign), mutant != .beatsWithoutStore else { return false }
+        return time.since(pending.since) > timing.suspicion
+    }
+
     private func isToGo(_ replica: ReplicaID, _ reign: Reign) -> Bool {
         reign.retired.contains(replica)
             || reign.others.contains { $0.replica == replica && time.since($0.progressAt) > timing.progress }

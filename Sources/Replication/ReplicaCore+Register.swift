@@ -118,7 +118,7 @@ extension ReplicaCore {
         guard case .reigning(var reign) = role, reign.pending == nil, reign.registerConfirmed else { return }
         let transaction = RegisterTransaction(
             expected: memory.register.revision, new: configuration.with(isr: isr), joiners: joiners)
-        reign.pending = PendingChange(transaction: transaction, sentAt: time)
+        reign.pending = PendingChange(transaction: transaction, since: time, sentAt: time)
         role = .reigning(reign)
         effects.append(.transact(transaction))
         if mutant == .commitBeforeShrinkIsMade { advanceCommit() }

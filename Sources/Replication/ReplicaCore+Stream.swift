@@ -2,9 +2,15 @@ import FaceModel
 
 /// Sending the log to the others, and what they say of it.
 extension ReplicaCore {
-    /// Sends every other replica what it lacks, as far as its window goes, or a heartbeat if it heard nothing for long.
+    /// Sends every other replica what it lacks, as far as its window goes, or a heartbeat if it heard nothing for long. One
+    /// that is helpless is silent, so that members which reach the store choose another.
     mutating func sendAppends() {
         guard case .reigning(var reign) = role else { return }
+        guard !isHelpless(reign) else {
+            for position in reign.others.indices { reign.others[position].sentAt = time }
+            role = .reigning(reign)
+            return
+        }
         for position in reign.others.indices {
             var other = reign.others[position]
             while other.next >= log.first, other.next <= log.last, other.inFlight < timing.appendsInFlight,

@@ -236,6 +236,8 @@ import Testing
         let bench = try await Bench()
         let shard = try await bench.shards()[0]
         _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        let status = await bench.cluster.index.status().collections.flatMap(\.shards)
+        #expect(status.compactMap { try? $0.statistics.get().writesRefused } == ["it is being split"])
         let report = try await bench.split(shard.id, abort: true)
         #expect(report.stage == .aborted)
         let ids = try await bench.enrol(Self.faces..<Self.faces + 5)

@@ -19,6 +19,37 @@ import Testing
         #expect(!script.wait(900).contains(.readRegister))
     }
 
+    /// It cannot leave the silent member out, and another that reaches the store can, once it misses this one.
+    @Test(arguments: [nil, Mutant.beatsWithoutStore]) func isSilentWhileTheStoreDoesNotAnswer(_ mutant: Mutant?) throws
+    {
+        let members = ReplicaScript.configuration(isr: [0, 1, 2], minISR: 2)
+        var script = ReplicaScript(0, members, mutant: mutant)
+        _ = script.register(ReplicaScript.configuration(epoch: 1, isr: [0, 1, 2], minISR: 2), revision: 2)
+        _ = script.synced()
+        for other in [1, 2] { _ = script.acknowledge(other, 1) }
+        // Of a store that is only slow nobody notices anything.
+        let early = heard(for: 2_300, &script)
+        let shrink = try #require(early.transactions.first)
+        #expect(shrink.new.isr == Array(ReplicaScript.ids.prefix(2)))
+        #expect(!heard(for: 200, &script).appends.isEmpty)
+        _ = heard(for: 300, &script)
+        #expect(heard(for: 1_000, &script).appends.isEmpty == (mutant == nil))
+        _ = script.step(.transaction(shrink, .made(revision: 3)))
+        #expect(!heard(for: 200, &script).appends.isEmpty)
+        #expect(script.core.isServing)
+    }
+
+    /// While one other member answers.
+    private func heard(for milliseconds: Int, _ script: inout ReplicaScript) -> [ReplicaEffect] {
+        var effects: [ReplicaEffect] = []
+        for _ in stride(from: 0, to: milliseconds, by: 100) {
+            effects += script.wait(100)
+            effects += script.synced()
+            effects += script.acknowledge(1, script.core.log.last.value)
+        }
+        return effects
+    }
+
     /// A shard's first register may name one member of two that are needed: all others are new then.
     @Test func newCopiesJoinWhereTooFewAreNamed() {
         let first = ReplicaScript.configuration(epoch: 1, isr: [0], learners: [1, 2], minISR: 2)

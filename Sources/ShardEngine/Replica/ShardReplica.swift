@@ -156,7 +156,7 @@ final class ShardReplica: Sendable {
             faces: snapshot.liveCount, segments: snapshot.segments.count, bufferedFaces: snapshot.bufferedCount,
             residentBytes: snapshot.residentBytes,
             diskBytes: snapshot.segments.reduce(0) { $0 + $1.segment.fileBytes }, lsn: view.lsn,
-            writesRefused: published.condition.writesRefused)
+            writesRefused: published.condition.writesRefused ?? view.split.map { _ in "it is being split" })
     }
 
     /// Waits until the published snapshot is known to show everything acknowledged before the call: at once for the only
