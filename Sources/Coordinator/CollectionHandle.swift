@@ -64,8 +64,8 @@ extension CollectionMap {
         return root
     }
 
-    /// How many anchors the collection has: one for each root that no division brought. Nil for a map whose roots are not 0, 1, 2 ... once each,
-    /// which another version of Facet may write.
+    /// How many anchors the collection has: one for each root that no division brought. Nil for a map whose roots are not
+    /// 0, 1, 2 ... once each, which another version of Facet may write.
     var anchorCount: Int? {
         let roots = shards.flatMap(\.roots).sorted()
         let numbered = roots.enumerated().allSatisfy { $0.element.value == UInt32($0.offset) }

@@ -133,8 +133,8 @@ package final class SegmentStore {
         obsolete += names
     }
 
-    /// Writes rows of another shard's segment, but for those that are `left`, to a segment of this one: nil where that is
-    /// none. Rows under a leaf that is not `kept` are written under the one that `rehome` says. Long; durable, and named
+    /// Writes rows of another shard's segment, but for those that are `left`, to a segment of this one; to none where no row
+    /// remains. Rows under a leaf that is not `kept` are written under the one that `rehome` says. Long; durable, and named
     /// by the manifest, when it returns.
     package func copy(
         _ segment: Segment, leaving left: RowBitmap, kept: (LeafID) -> Bool, rehome: @escaping CompactionJob.Rehoming
