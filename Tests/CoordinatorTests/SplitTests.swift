@@ -272,6 +272,21 @@ import Testing
         await bench.stop()
     }
 
+    /// Nobody could publish the halves of a shard that was released.
+    @Test func aMapTakesNoMoreDivisionsThanItsRegisterHolds() {
+        let side = RotatedVector(rotated: [Float](repeating: 0.1, count: 2_048))
+        var map = CollectionMap(
+            collection: CollectionUID(Bits128(high: 1, low: 1)), version: 1, made: true,
+            shards: [.init(id: ShardID(Bits128(high: 1, low: 2)), node: .embedded, roots: [.root])])
+        var divisions = 0
+        while map.hasRoom(forDivisionsOf: 2_048), divisions < 1_000 {
+            divisions += 1
+            map.divisions.append(
+                .init(root: .root, second: LeafID(UInt32(divisions)), sides: .init(first: side, second: side)))
+        }
+        #expect((30...60).contains(divisions))
+    }
+
     @Test func aShardOfFewFacesIsNotSplit() async throws {
         let bench = try await Bench(faces: 20)
         let shard = try await bench.shards()[0]

@@ -86,7 +86,7 @@ extension FaceIndex {
         _ place: SplitPlace, _ begun: SplitPlan?, aborting: Bool
     ) async throws(CoordinatorError) -> RegisteredSplit {
         let map = place.handle.map
-        let plan = if let begun { begun } else { try Self.plan(for: place.shard, in: map) }
+        let plan = if let begun { begun } else { try Self.plan(for: place) }
         let split = SplitRegister(
             shard: place.shard.id, collection: map.collection, plan: plan, aborting: aborting)
         let outcome = try await commit([
@@ -99,8 +99,14 @@ extension FaceIndex {
 
     /// Roots are numbered without gaps, so the next one is as great as the number of shards.
     private static func plan(
-        for shard: CollectionMap.Shard, in map: CollectionMap
+        for place: SplitPlace
     ) throws(CoordinatorError) -> SplitPlan {
+        let (shard, map) = (place.shard, place.handle.map)
+        guard map.hasRoom(forDivisionsOf: place.handle.collection.dimension) else {
+            throw .impossibleMove(
+                reason:
+                    "The collection's shards were split \(map.divisions.count) times, and its register holds no more")
+        }
         guard map.shards.count < Limits.shardsPerCollectionMax, let root = shard.roots.first,
             let last = map.shards.flatMap(\.roots).max()
         else {
@@ -119,6 +125,19 @@ extension FaceIndex {
         else { return false }
         split.revision = revision
         return true
+    }
+}
+
+extension CollectionMap {
+    /// A register that a store takes surely; etcd refuses requests of 1.5 MiB.
+    private static let bytesMax = 1 << 20
+
+    /// Whether one more division keeps the register small enough. A shard that is released must be one whose halves can
+    /// be published.
+    func hasRoom(forDivisionsOf dimension: Int) -> Bool {
+        // Two vectors in base64, and their names; a shard's id, node and root.
+        let division = 2 * (4 * dimension * 4 / 3 + 4) + 64
+        return (divisions.count + 1) * division + (shards.count + 1) * 256 <= Self.bytesMax
     }
 }
 
