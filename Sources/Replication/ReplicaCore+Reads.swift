@@ -131,12 +131,18 @@ extension ReplicaCore {
         case .reigning: startRound(evenWithoutReads: true)
         case .following(let following):
             guard let primary = following.primary, poll.map({ $0.next(timing) <= time }) ?? true else { return }
-            if mutant != .pollNumbersRepeat { polls += 1 }
-            let number = RequestNumber(polls)
-            poll = Poll(number: number, askedAt: time)
-            send(.poll(number), to: primary)
+            let asked = Poll(number: pollNumber, askedAt: time)
+            poll = asked
+            send(.poll(asked.number), to: primary)
         case .stopped: break
         }
+    }
+
+    /// Says when the question is asked, on the clock of this replica's process: a late answer to another one must not count
+    /// for it, though a core before this one asked, which ended when the copy was built anew.
+    private var pollNumber: RequestNumber {
+        if mutant == .pollNumbersRepeat { return RequestNumber(incarnation.value << 40) }
+        return RequestNumber(incarnation.value << 40 | UInt64(time.milliseconds) & ((1 << 40) - 1))
     }
 
     mutating func answerPoll(_ number: RequestNumber, of replica: ReplicaID) {

@@ -30,12 +30,11 @@ package struct ReplicaCore {
     var waiting: [WaitingRead] = []
     var view: PrimaryView?
     var poll: Poll?
-    /// Never the same number twice, in no life of this replica: a late answer must not count for a later question.
-    var polls: UInt64
     var effects: [ReplicaEffect] = []
 
     /// A replica as it starts. `memory` is what it persisted, or what the register said when it was made empty.
-    /// What was applied was committed, so records as far as `applied` are. `mutant` is for the simulation.
+    /// What was applied was committed, so records as far as `applied` are. `time` is of a clock that all cores of one process
+    /// share. `mutant` is for the simulation.
     package init(
         id: ReplicaID, incarnation: Incarnation, timing: ReplicaTiming, memory: ReplicaMemory, scanned: ScannedLog,
         applied: LogIndex = .zero, at time: Moment, mutant: Mutant? = nil
@@ -47,7 +46,6 @@ package struct ReplicaCore {
         self.mutant = mutant
         self.time = time
         commit = applied
-        polls = incarnation.value << 32
         log = scanned.outline
         durable = scanned.outline.last
         if scanned.tail == .suspect { self.memory.isSuspect = true }

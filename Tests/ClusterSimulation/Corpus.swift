@@ -37,5 +37,7 @@ enum Corpus {
         // Of the world: a copy that rotted became a member alone; one left while too few stayed that can confirm a register;
         // a copy that was emptied stayed named while another left its machine.
         2_000_302, 2_000_977, 2_003_125, 2_000_278,
+        // A late answer to a question that a copy had asked before it was built anew was taken for that to its next one.
+        7_000_062,
     ]
 }

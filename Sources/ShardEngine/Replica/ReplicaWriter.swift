@@ -41,7 +41,6 @@ final class ReplicaWriter<Content: ReplicaContent> {
     var settling: [@Sendable () -> Void] = []
     private var end: ReplicaEnd?
     private var stopping: [@Sendable () -> Void] = []
-    private let began = ContinuousClock.now
 
     /// `unapplied`: the log's records behind `applied`. `recordBytes`: of a usual record, for the size of letters.
     init(
@@ -65,14 +64,14 @@ final class ReplicaWriter<Content: ReplicaContent> {
         core = ReplicaCore(
             id: replica, incarnation: surroundings.incarnation,
             timing: .product(copies: configuration.copiesAtLeast, recordBytes: recordBytes), memory: opened.memory,
-            scanned: opened.scanned, applied: applied, at: Moment(milliseconds: 0))
+            scanned: opened.scanned, applied: applied, at: .now)
     }
 
     /// Whether it was asked to stop.
     var isEnding: Bool { end != nil }
     /// The index up to which records are applied.
     var applied: LogIndex { records.taken }
-    var now: Moment { Moment(milliseconds: Int(began.duration(to: .now) / .milliseconds(1))) }
+    var now: Moment { .now }
 
     func newNumber() -> RequestNumber {
         lastNumber += 1
@@ -215,5 +214,14 @@ extension ReplicaTiming {
         timing.idleConfirm = Limits.idleConfirmMilliseconds
         timing.recordsPerAppend = max(16, min(1_024, Limits.replicaLetterBytes / recordBytes))
         return timing
+    }
+}
+
+extension Moment {
+    private static let processBegan = ContinuousClock.now
+
+    /// By the one clock of all replicas of this process.
+    fileprivate static var now: Moment {
+        Moment(milliseconds: Int(processBegan.duration(to: .now) / .milliseconds(1)))
     }
 }
