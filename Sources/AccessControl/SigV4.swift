@@ -18,10 +18,11 @@ package enum SigV4 {
         /// True when the signature covers every header of this name; `name` in lower case.
         package func covers(_ name: String) -> Bool { signedHeaders.contains(name) }
 
-        /// Throws `expired`, `bodyHash` or `invalidSignature`. `request` is the one the claim was parsed from.
-        package func verify(
+        /// Returns the SHA-256 of the body, in hexadecimal. Throws `expired`, `bodyHash` or `invalidSignature`. `request` is
+        /// the one the claim was parsed from.
+        @discardableResult package func verify(
             secret: [UInt8], request: SignedRequest, now: Timestamp
-        ) throws(AuthError) {
+        ) throws(AuthError) -> String {
             let skew = date.time.milliseconds.subtractingReportingOverflow(now.milliseconds).partialValue.magnitude
             guard skew <= UInt64(Limits.clockSkewSecondsMax) * 1_000 else {
                 throw .expired(requestClock: date.time, serverClock: now)
@@ -31,6 +32,7 @@ package enum SigV4 {
             let canonical = CanonicalRequest(request, signed: signedHeaders, bodyHash: bodyHash)
             let expected = canonical.signature(scope: scope, date: date, secret: secret)
             guard isEqual(expected, signature) else { throw .invalidSignature }
+            return bodyHash
         }
 
         private func requireHash(_ bodyHash: String, of request: SignedRequest) throws(AuthError) {

@@ -5,7 +5,7 @@ package struct CallContext: Sendable {
     package var tenant: TenantID
     package var accessKey: AccessKeyID
     package var person: String
-    /// Hash of the access key and the client's invocation id; faces of one request add their position.
+    /// Hash of the access key, the client's invocation id and the body; faces of one request add their position.
     package var token: RequestToken
     package var purpose: SearchPurpose
     package var request: RequestID

@@ -22,7 +22,7 @@ extension FaceIndex {
                 NewFace(
                     vector: try rotate(face.embedding, at: position, in: handle), externalImageID: externalImageID,
                     record: FaceRecord(imageID: imageID, detail: face.detail),
-                    token: token(context, ordinal: position)))
+                    token: context.token.face(at: position)))
         }
         return IndexFacesAnswer(
             indexed: try await enrol(faces, in: handle, context), unindexed: selection.passedOver,
@@ -40,7 +40,7 @@ extension FaceIndex {
             faces.append(
                 NewFace(
                     vector: try rotate(item.vector, at: position, in: handle), externalImageID: item.externalImageID,
-                    record: FaceRecord(imageID: nil, detail: nil), token: token(context, ordinal: position)))
+                    record: FaceRecord(imageID: nil, detail: nil), token: context.token.face(at: position)))
         }
         return try await enrol(faces, in: handle, context)
     }
@@ -49,13 +49,12 @@ extension FaceIndex {
         _ ids: [FaceID], collection name: CollectionName, in context: CallContext
     ) async throws(CoordinatorError) -> DeletionAnswer {
         let handle = try await handle(name, tenant: context.tenant, context.scope)
-        let token = token(context, ordinal: 0)
         // Beside the gathering, which a newer map begins again: what was deleted before stays deleted. A shard that is
         // asked again because nobody knows whether it deleted knows the token, and answers as it did then.
         let deletions = FoundFaces()
         let gathering = await gather(ShardAnswers<DeleteOutcome>(), from: handle, context.scope) {
             (_, call) async throws(ShardError) in
-            let outcome = try await self.shards.delete(ids, token: token, call)
+            let outcome = try await self.shards.delete(ids, token: context.token, call)
             deletions.add(outcome.deleted)
             return outcome
         }
@@ -160,12 +159,6 @@ extension FaceIndex {
         let wanted = ids.filter { id in last.map { id > $0 } ?? true }
         let faces = try await shards.faces(wanted, call)
         return FacePage(faces: Array(faces.prefix(limit)), more: faces.count > limit)
-    }
-
-    private func token(_ context: CallContext, ordinal: Int) -> RequestToken {
-        let hash = KeyedHash.sha256(
-            context.token.bits.bytes + withUnsafeBytes(of: UInt32(ordinal).bigEndian, Array.init))
-        return RequestToken(Bits128(bigEndian: hash))
     }
 }
 

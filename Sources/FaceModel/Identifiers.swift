@@ -138,4 +138,11 @@ package struct RequestToken: BitsIdentifier {
     package let bits: Bits128
     package init(_ bits: Bits128) { self.bits = bits }
     package static let none = RequestToken(Bits128(high: 0, low: 0))
+
+    /// That of one face of a request, by its position. The faces of one request are neighbours in the order of tokens: a
+    /// table of tokens is then written to in few places.
+    package func face(at position: Int) -> RequestToken {
+        guard self != .none else { return .none }
+        return RequestToken(Bits128(high: bits.high, low: bits.low &+ UInt64(position)))
+    }
 }

@@ -48,8 +48,8 @@ package enum Limits {
     package static let checkpointDelaySeconds = 30
     /// A batch that changes nothing is answered once the other copies confirm that nothing was decided without this one.
     package static let confirmSecondsMax = 10
-    /// Records within which a delete that is asked again is answered as it was the first time.
-    package static let deletionsRemembered: UInt64 = 1 << 20
+    /// Records within which a write that is asked again is answered as it was the first time.
+    package static let requestsRemembered: UInt64 = 1 << 20
     // Segments.
     package static let bufferFacesMax = 8_192
     /// From here the buffer is made a segment; between here and the maximum one more batch fits.

@@ -60,10 +60,11 @@ package struct APIHandler: Sendable {
             let (claim, key) = try await claimant(of: head)
             var request = head
             request.body = try await body()
-            try verify(request, claim: claim, secret: key.secret)
+            let bodyHash = try verify(request, claim: claim, secret: key.secret)
             caller = key.principal
             let facts = HeaderFacts(request, claim: claim)
-            let context = try context(of: request, key.principal, facts, id: id, started: started)
+            let token = token(of: request, bodyHash: bodyHash, key.principal)
+            let context = try context(key.principal, facts, token: token, id: id, started: started)
             let mode = try ModeMembers(facts)
             response = Self.response(try await run(request, target: target, key.principal, context, mode))
         } catch {
@@ -111,9 +112,12 @@ package struct APIHandler: Sendable {
         }
     }
 
-    private func verify(_ request: SignedRequest, claim: SigV4.Claim, secret: [UInt8]) throws(APIError) {
+    /// Returns the body's hash.
+    private func verify(
+        _ request: SignedRequest, claim: SigV4.Claim, secret: [UInt8]
+    ) throws(APIError) -> String {
         do throws(AuthError) {
-            try claim.verify(secret: secret, request: request, now: now())
+            return try claim.verify(secret: secret, request: request, now: now())
         } catch {
             throw APIError(error)
         }
@@ -146,12 +150,12 @@ package struct APIHandler: Sendable {
     }
 
     private func context(
-        of request: SignedRequest, _ principal: Principal, _ facts: HeaderFacts, id: RequestID,
+        _ principal: Principal, _ facts: HeaderFacts, token: RequestToken, id: RequestID,
         started: ContinuousClock.Instant
     ) throws(APIError) -> CallContext {
         CallContext(
             tenant: principal.tenant, accessKey: principal.accessKey, person: principal.person,
-            token: token(of: request, principal), purpose: try purpose(facts), request: id,
+            token: token, purpose: try purpose(facts), request: id,
             deadline: started + deadline, allowsPartial: try allowsPartial(facts))
     }
 
@@ -189,9 +193,10 @@ package struct APIHandler: Sendable {
         return text
     }
 
-    private func token(of request: SignedRequest, _ principal: Principal) -> RequestToken {
+    /// Equal for a request that a client's SDK repeats because the answer was lost, and different for all others.
+    private func token(of request: SignedRequest, bodyHash: String, _ principal: Principal) -> RequestToken {
         let sent = request.headers.first { $0.name.lowercased() == "amz-sdk-invocation-id" }?.value
-        let text = "\(principal.accessKey)/\(sent ?? UUID().uuidString)"
+        let text = "\(principal.accessKey)/\(sent ?? UUID().uuidString)/\(bodyHash)"
         return RequestToken(Bits128(bigEndian: Array(SHA256.hash(data: Data(text.utf8)))))
     }
 

@@ -58,12 +58,13 @@ import Testing
             }
         }
 
-        func enrol(_ range: Range<Int>) async throws -> [FaceID] {
+        func enrol(_ range: Range<Int>, token: RequestToken = .none) async throws -> [FaceID] {
             var ids: [FaceID] = []
             let vectors = vectors(range)
             for start in stride(from: 0, to: vectors.count, by: 500) {
                 let part = Array(vectors[start..<min(start + 500, vectors.count)])
-                ids += try await cluster.index.indexVectors(part, collection: name, in: cluster.context()).map(\.id)
+                let context = try cluster.context(token: token)
+                ids += try await cluster.index.indexVectors(part, collection: name, in: context).map(\.id)
             }
             return ids
         }
@@ -163,6 +164,22 @@ import Testing
         let renewed = try await bench.enrol(0..<40)
         #expect(Set(renewed).isDisjoint(with: ids) && Set(renewed).count == 40)
         #expect(try await bench.listed().count == Self.faces)
+        await bench.stop()
+    }
+
+    @Test func aRequestThatIsAskedAgainIsAnsweredAsItWas() async throws {
+        let bench = try await Bench()
+        let token = RequestToken(Bits128(high: 5, low: 5))
+        let range = Self.faces..<Self.faces + 40
+        let ids = try await bench.enrol(range, token: token)
+        let context = try bench.cluster.context(token: RequestToken(Bits128(high: 6, low: 6)))
+        let gone = try await bench.cluster.index.deleteFaces(ids, collection: bench.name, in: context)
+        #expect(gone.deleted == ids)
+        try await bench.split(try await bench.shards()[0].id)
+        #expect(try await bench.enrol(range, token: token) == ids)
+        #expect(try await bench.listed().count == Self.faces)
+        let again = try await bench.cluster.index.deleteFaces(ids, collection: bench.name, in: context)
+        #expect(again.deleted == ids)
         await bench.stop()
     }
 

@@ -23,6 +23,12 @@ import Testing
         #expect(stamped.text == "ffffffff-ffff-5fff-bfff-ffffffffffff")
     }
 
+    @Test func tokensOfARequestsFacesDifferAndAreNeighbours() {
+        let token = RequestToken(Bits128(high: 7, low: .max))
+        #expect((0..<3).map { token.face(at: $0).bits } == [.max, 0, 1].map { Bits128(high: 7, low: $0) })
+        #expect(RequestToken.none.face(at: 5) == .none)
+    }
+
     @Test func textOrderIsBitOrder() {
         let a = FaceID(Bits128(high: 1, low: .max))
         let b = FaceID(Bits128(high: 2, low: 0))

@@ -1,7 +1,6 @@
 """What is there when the faults are over, read through every coordinator and held against what clients were told."""
 
 import time
-import warnings
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,16 +20,10 @@ class Judgement:
     lost: list[str]
     returned: list[str]
     violations: list[Violation]
-    # Histories that nothing but an enrolment done twice explains: a known gap, which is said and never passed over.
-    repeated: list[Violation]
 
     def problems(self) -> list[str]:
         found = [f"lost: {id}" for id in self.lost] + [f"returned: {id}" for id in self.returned]
         return found + [str(violation) for violation in self.violations]
-
-
-# Seconds from which on a call may have met a failover.
-ASKED_AGAIN = 0.25
 
 
 def judge(history: list[Operation], present: dict[str, set[str]]) -> Judgement:
@@ -49,35 +42,8 @@ def judge(history: list[Operation], present: dict[str, set[str]]) -> Judgement:
     return Judgement(
         sorted(id for ids in told.values() for id in ids - asked_to_go - there),
         sorted(gone & there),
-        *_by_repetition(history),
+        list(violations(history)),
     )
-
-
-def _by_repetition(history: list[Operation]) -> tuple[list[Violation], list[Violation]]:
-    """Violations as they are, and those that are none if enrolments were repeated."""
-    found = list(violations(history))
-    if not found:
-        return [], []
-    faces = {violation.face for violation in found}
-    suspects = [operation for operation in history if operation.face in faces]
-    left = {violation.face for violation in violations(suspects + repetitions(suspects))}
-    repeated = [violation for violation in found if violation.face not in left]
-    for violation in repeated:
-        operations = "\n".join(str(operation) for operation in suspects if operation.face == violation.face)
-        # Shown also where the test passes.
-        warnings.warn(f"an enrolment took effect twice: {violation}\n{operations}", stacklevel=1)
-    return [violation for violation in found if violation.face in left], repeated
-
-
-def repetitions(history: list[Operation]) -> list[Operation]:
-    """An enrolment that outlasts a failover was asked again by its coordinator. Shards have no table of enrolments' tokens
-    yet, so where somebody deletes the face in between it takes effect twice: under an id that nobody is told, and
-    under the next. Each such one may therefore have happened once more, unknown to its client."""
-    return [
-        Operation(operation.face, Kind.ENROL, None, operation.called)
-        for operation in history
-        if operation.kind == Kind.ENROL and operation.known and operation.returned - operation.called > ASKED_AGAIN
-    ]
 
 
 @dataclass

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from aftermath import judge
 from histories import SPOILS, Spoil, before_anyone_enrolled, good_history, short_history
 from linearize import NEVER, Kind, Operation, check, load, save
 
@@ -171,16 +170,3 @@ def test_a_history_in_a_file_is_the_same(tmp_path: Path) -> None:
     history = good_history(SEED)
     save(history, tmp_path / "history.jsonl")
     assert load(tmp_path / "history.jsonl") == history
-
-
-def test_an_enrolment_done_twice_is_told_from_all_else() -> None:
-    """One that outlasted a failover may have been; whatever else no order explains stays a violation."""
-    enrol = Operation("f", Kind.ENROL, None, 0.0, 3.34, "second")
-    look = Operation("f", Kind.LOOK, None, 3.13, 3.14, "first")
-    delete = Operation("f", Kind.DELETE, "first", 3.15)
-    with pytest.warns(UserWarning, match="took effect twice"):
-        judgement = judge([enrol, look, delete], {"f": {"second"}})
-    assert not judgement.problems() and len(judgement.repeated) == 1
-    for history in [[replace(enrol, called=3.12), look, delete], [enrol, look]]:
-        judgement = judge(history, {"f": {"second"}})
-        assert len(judgement.violations) == 1 and not judgement.repeated

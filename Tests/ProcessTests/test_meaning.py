@@ -76,6 +76,26 @@ def test_a_deleted_face_is_not_found_and_returns_under_a_new_id(
     assert made["FaceRecords"][0]["Face"]["FaceId"] != enrolled["obama"]
 
 
+def test_an_enrolment_that_is_repeated_is_answered_as_it_was(module_server: Server, collection: str) -> None:
+    """As SDKs do where the answer was lost: under the same invocation id. Meanwhile somebody has deleted the faces."""
+    vectors = unit_vectors(3, seed=11)
+    items = [{"ExternalImageId": f"r{number}", "Vector": encode(vector)} for number, vector in enumerate(vectors)]
+
+    def enrol(invocation: str, chosen: list[dict[str, str]]) -> list[str]:
+        body = {"CollectionId": collection, "Vectors": chosen}
+        answer = module_server.call("FacetService.IndexVectors", body, {"amz-sdk-invocation-id": invocation}).json
+        return [record["Face"]["FaceId"] for record in answer["FaceRecords"]]
+
+    ids = enrol("one", items)
+    client = module_server.client("test", "1")
+    client.delete_faces(CollectionId=collection, FaceIds=ids)
+    assert enrol("one", items) == ids
+    assert client.list_faces(CollectionId=collection, FaceIds=ids)["Faces"] == [], "a deleted face is back"
+    # Another body is another request, whatever it calls itself, and so is another invocation.
+    assert enrol("one", items[:1])[0] not in ids
+    assert not set(enrol("two", items)) & set(ids)
+
+
 def test_searches_agree_with_brute_force(module_server: Server, collection: str) -> None:
     gallery = unit_vectors(700, seed=1)
     names = [f"v{index}" for index in range(len(gallery))]

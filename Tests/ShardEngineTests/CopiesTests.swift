@@ -103,6 +103,35 @@ import Testing
         await bench.stop()
     }
 
+    @Test func anEnrolmentThatIsAskedAgainAtTheNextPrimaryIsAnsweredAsItWas() async throws {
+        let bench = try await bench()
+        let token = RequestToken(Bits128(high: 3, low: 3))
+        var faces = CopiesBench.faces(0..<30)
+        for position in faces.indices { faces[position].token = token.face(at: position) }
+        let request = faces
+        func enrol(_ faces: [NewFace]) async throws -> [FaceID] {
+            try await bench.ask { (node) throws(ShardError) in try await node.enrol(faces, bench.call()).faces }
+        }
+        let ids = try await enrol(request)
+        // Another client, before whoever enrolled them has heard of it.
+        let gone = try await bench.ask { (node) throws(ShardError) in
+            try await node.delete(ids, token: .none, bench.call())
+        }
+        #expect(gone.deleted == ids)
+        for number in 0..<3 {
+            #expect(try await enrol(request) == ids, "time \(number)")
+            #expect(try await found(bench, faces[7]) == nil, "time \(number)")
+            let primary = Int(bench.registers.state.configuration.primary.bits.low)
+            await bench.kill(primary)
+            bench.start(primary)
+            try await bench.open(primary, .existing)
+            #expect(try await bench.eventually { bench.registers.state.configuration.isr.count == 3 })
+        }
+        let renewed = try await enrol(CopiesBench.faces(0..<30))
+        #expect(Set(renewed).isDisjoint(with: ids) && Set(renewed).count == 30)
+        await bench.stop()
+    }
+
     /// Nobody can confirm and nobody can be chosen: requests end at their deadline or are turned away, and none piles up.
     @Test func writesThatNobodyConfirmsAreBounded() async throws {
         let bench = try await bench()

@@ -31,6 +31,7 @@ struct EngineModel {
     private var keyOf: [FaceID: FaceKey] = [:]
     private var slots: [FaceID: Int] = [:]
     private var keys: [FaceKey: FaceKeyState] = [:]
+    private var enrolments: [RequestToken: FaceID] = [:]
 
     init(_ descriptor: ShardDescriptor) {
         dimension = descriptor.dimension
@@ -47,15 +48,18 @@ struct EngineModel {
 
     // MARK: Writes
 
-    /// The ids an enrolment answers with, and what it changes; a face that lives is not enrolled again.
+    /// The ids an enrolment answers with, and what it changes; a face that lives is not enrolled again, nor is one that
+    /// was enrolled by the same request.
     func enrolment(_ new: [NewFace]) -> (ids: [FaceID], changes: [Change]) {
         var (ids, changes): ([FaceID], [Change]) = ([], [])
-        var seen: Set<FaceKey> = []
+        var seen: [FaceKey: FaceID] = [:]
         for face in new {
             let key = identity.key(of: face)
             let state = keys[key] ?? FaceKeyState(count: 0, live: false)
-            ids.append(identity.faceID(key: key, count: state.count))
-            if !state.live, seen.insert(key).inserted { changes.append(.put(face, key)) }
+            let id = seen[key] ?? enrolments[face.token] ?? identity.faceID(key: key, count: state.count)
+            if !state.live, seen[key] == nil, enrolments[face.token] == nil { changes.append(.put(face, key)) }
+            seen[key] = id
+            ids.append(id)
         }
         return (ids, changes)
     }
@@ -83,6 +87,7 @@ struct EngineModel {
         let id = identity.faceID(key: key, count: count)
         keys[key] = FaceKeyState(count: count, live: true)
         keyOf[id] = key
+        if face.token != .none { enrolments[face.token] = id }
         slots[id] = faces.count
         faces.append(StoredFace(id: id, externalImageID: face.externalImageID, record: face.record))
         rows += face.vector.values

@@ -73,7 +73,16 @@ extension EngineModelRun {
         try acknowledge(outcome.lsn)
         model.apply(expected.changes)
         tally.enrolled += expected.changes.count
+        if faces.contains(where: { $0.token != .none }) { asked = Array((asked + [faces]).suffix(30)) }
         try await noteFlush(adding: expected.changes.count)
+    }
+
+    /// The answer was lost, and meanwhile some of the faces may have gone.
+    func askAgain() async throws {
+        guard let faces = asked.randomElement(using: &repeats) else { return }
+        let gone = model.enrolment(faces).ids.filter { model.face($0) == nil }
+        tally.enrolmentsOfGone += gone.isEmpty ? 0 : 1
+        try await enrol(faces)
     }
 
     func delete(_ ids: [FaceID]) async throws {

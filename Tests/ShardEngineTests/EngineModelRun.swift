@@ -27,6 +27,8 @@ struct EngineModelTally: Sendable {
     var powerLosses = 0
     /// Writes that a loss of power interrupted, and those of them that had reached the disk in part or whole.
     var interrupted = 0
+    /// Enrolments asked again of which some face was gone again.
+    var enrolmentsOfGone = 0
     var segmentsMax = 0
     var bucketsMax = 0
 
@@ -36,7 +38,8 @@ struct EngineModelTally: Sendable {
             facesCompared: a.facesCompared + b.facesCompared, candidates: a.candidates + b.candidates,
             enrolled: a.enrolled + b.enrolled, deleted: a.deleted + b.deleted, flushes: a.flushes + b.flushes,
             reopenings: a.reopenings + b.reopenings, powerLosses: a.powerLosses + b.powerLosses,
-            interrupted: a.interrupted + b.interrupted, segmentsMax: max(a.segmentsMax, b.segmentsMax),
+            interrupted: a.interrupted + b.interrupted,
+            enrolmentsOfGone: a.enrolmentsOfGone + b.enrolmentsOfGone, segmentsMax: max(a.segmentsMax, b.segmentsMax),
             bucketsMax: max(a.bucketsMax, b.bucketsMax))
     }
 }
@@ -46,6 +49,8 @@ struct EngineModelTally: Sendable {
 final class EngineModelRun {
     let seed: UInt64
     var random: SplitMix
+    /// Beside the other, so that what is asked again does not change what a seed does else.
+    var repeats: SplitMix
     let shard: EngineModelShard
     var model: EngineModel
     let vectors: EngineModelVectors
@@ -54,6 +59,8 @@ final class EngineModelRun {
     var sigmasInstead: Double?
     /// Ids that lived once.
     var buried: [FaceID] = []
+    /// Enrolments of late, which clients may ask again.
+    var asked: [[NewFace]] = []
     /// Rows of the buffer after the last write.
     var buffered = 0
     private var lsn = LogIndex.zero
@@ -62,6 +69,7 @@ final class EngineModelRun {
     init(seed: UInt64) async throws {
         self.seed = seed
         random = SplitMix(state: seed)
+        repeats = SplitMix(state: ~seed)
         let dimension = 8 * Int.random(in: 8...(seed % 3 == 0 ? 65 : 20), using: &random)
         vectors = try EngineModelVectors(
             dimension: dimension, crowds: [0, 1, 3, 20][Int.random(in: 0..<4, using: &random)], using: &random)
@@ -97,7 +105,9 @@ final class EngineModelRun {
         case 0..<580: try await search(count: 1)
         case 580..<600: try await searchTogether()
         case 600..<650: try await search(count: Int.random(in: 2...8, using: &random))
-        case 650..<760: try await enrol(try newFaces(Int.random(in: 1...50, using: &random)))
+        case 650..<760:
+            try await enrol(try newFaces(Int.random(in: 1...50, using: &random)))
+            if repeats.next().isMultiple(of: 4) { try await askAgain() }
         case 760..<860: try await delete(victims(Int.random(in: 1...20, using: &random)))
         case 860..<880: try await list()
         case 880..<900: try await searchBuckets()
@@ -122,7 +132,8 @@ final class EngineModelRun {
     // MARK: Choices
 
     func newFaces(_ count: Int) throws -> [NewFace] {
-        try (0..<count).map { _ in
+        let token = repeats.next().isMultiple(of: 8) ? .none : RequestToken(.random(using: &repeats))
+        return try (0..<count).map { position in
             // Few names, so that equal vectors meet an equal name and are the same face, now and then.
             let isNamed = Int.random(in: 0..<4, using: &random) > 0
             names += 1
@@ -130,7 +141,7 @@ final class EngineModelRun {
             let image = Int.random(in: 0..<3, using: &random) == 0 ? ImageID(.random(using: &random)) : nil
             return NewFace(
                 vector: try vectors.face(model, using: &random), externalImageID: isNamed ? ExternalImageID(name) : nil,
-                record: FaceRecord(imageID: image, detail: nil), token: .none)
+                record: FaceRecord(imageID: image, detail: nil), token: token.face(at: position))
         }
     }
 

@@ -18,7 +18,7 @@ import Testing
         if Self.environment["FACET_ENGINE_OPS"] != nil {
             FileHandle.standardError.write(Data("seeds from \(Self.firstSeed), \(worlds) worlds: \(tally)\n".utf8))
         }
-        #expect(tally.searches * 2 > Self.operations)
+        #expect(tally.searches * 2 > Self.operations && tally.enrolmentsOfGone > 0)
     }
 
     /// One vector under many names: no division of it can help, nothing can be dropped, the smallest FaceIds win.

@@ -19,13 +19,14 @@ import VectorSearch
             externalImageID: seed.isMultiple(of: 2) ? ExternalImageID("person:\(seed)") : nil,
             record: FaceRecord(
                 imageID: ImageID(.random(using: &random)), detail: seed.isMultiple(of: 3) ? nil : detail),
-            vector: RotatedVector(rotated: (0..<128).map { _ in Float.random(in: -1...1, using: &random) }))
+            vector: RotatedVector(rotated: (0..<128).map { _ in Float.random(in: -1...1, using: &random) }),
+            token: RequestToken(.random(using: &random)))
     }
 
     @Test(arguments: 0..<50)
     func recordsComeBackToTheLastBit(seed: UInt64) throws {
         let put = put(seed: seed)
-        #expect(try PutRecord(payload: put.payload, at: LogIndex(1)) == put)
+        #expect(try PutRecord(payload: put.payload, token: put.token, at: LogIndex(1)) == put)
         let delete = DeleteRecord(id: put.id, key: put.key, nextCount: 4, token: .none)
         #expect(try DeleteRecord(payload: delete.payload, token: .none, at: LogIndex(1)) == delete)
         let split = BucketSplit(
@@ -40,7 +41,9 @@ import VectorSearch
     @Test func everyTruncationIsAnErrorThatNamesTheRecord() {
         let payload = put(seed: 1).payload
         for length in 0..<payload.count {
-            #expect(throws: ReplicaError.self) { try PutRecord(payload: Array(payload[..<length]), at: LogIndex(9)) }
+            #expect(throws: ReplicaError.self) {
+                try PutRecord(payload: Array(payload[..<length]), token: .none, at: LogIndex(9))
+            }
         }
         let vector = put(seed: 2).vector
         let split = BucketSplit(parent: .root, children: (LeafID(256), LeafID(257)), centroids: (vector, vector))
@@ -57,7 +60,7 @@ import VectorSearch
     @Test func aVersionFromTheFutureIsRefused() {
         var payload = put(seed: 1).payload
         payload[0] = 2
-        #expect(throws: ReplicaError.self) { try PutRecord(payload: payload, at: LogIndex(1)) }
+        #expect(throws: ReplicaError.self) { try PutRecord(payload: payload, token: .none, at: LogIndex(1)) }
         #expect(throws: ReplicaError.self) {
             try BucketSplit(payload: [2] + [UInt8](repeating: 0, count: 99), at: LogIndex(1))
         }

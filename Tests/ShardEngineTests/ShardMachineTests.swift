@@ -11,12 +11,12 @@ import WriteAheadLog
     private let keys = FaceIdentityKeys(idKey: [UInt8](repeating: 7, count: 32), modelVersion: "1.0")
     private let machine = ShardMachine(tree: DatedTree(roots: [.root]))
 
-    private func face(_ value: Float, name: String? = nil) -> KeyedFace {
+    private func face(_ value: Float, name: String? = nil, token: RequestToken = .none) -> KeyedFace {
         var values = [Float](repeating: 0, count: 64)
         values[0] = value
         let face = NewFace(
             vector: RotatedVector(rotated: values), externalImageID: name.flatMap(ExternalImageID.init),
-            record: FaceRecord(imageID: nil, detail: nil), token: .none)
+            record: FaceRecord(imageID: nil, detail: nil), token: token)
         return KeyedFace(face: face, key: keys.key(of: face))
     }
 
@@ -68,6 +68,29 @@ import WriteAheadLog
             outcomes(batch, at: LogIndex(2)) == [
                 .deleted([old], notFound: [stranger], at: LogIndex(2)), .enrolled([new], at: LogIndex(2)),
             ])
+    }
+
+    @Test func anEnrolmentThatIsAskedAgainIsAnsweredAsItWas() {
+        let (own, other) = (RequestToken(Bits128(high: 1, low: 1)), RequestToken(Bits128(high: 2, low: 1)))
+        func request(_ token: RequestToken) -> Proposal {
+            // The second is the first once more; only the first was put.
+            enrol(1, [face(1, token: token.face(at: 0)), face(1, token: token.face(at: 1))])
+        }
+        let first = machine.batch([request(own)], known: KnownFaces())
+        #expect(first.entries.map(\.token) == [own])
+        let (old, new) = (keys.faceID(key: face(1).key, count: 0), keys.faceID(key: face(1).key, count: 1))
+        var known = KnownFaces()
+        known.keys[face(1).key] = FaceKeyState(count: 1, live: false)
+        known.enrolments[own] = old
+        for (token, id) in [(own, old), (other, new), (.none, new)] {
+            let batch = machine.batch([request(token)], known: known)
+            #expect(batch.entries.count == (id == new ? 1 : 0))
+            #expect(outcomes(batch, at: .zero) == [.enrolled([id, id], at: .zero)])
+        }
+        // In one batch: enrolled, deleted and asked again.
+        let batch = machine.batch([request(own), delete(2, [old]), request(own)], known: KnownFaces())
+        #expect(batch.entries.map(\.type) == [.put, .delete])
+        #expect(outcomes(batch, at: .zero).last == .enrolled([old, old], at: .zero))
     }
 
     @Test func aDeleteThatIsAskedAgainIsAnsweredAsItWas() {

@@ -60,7 +60,8 @@ import WriteAheadLog
                         PutRecord(
                             id: id, key: key, count: counts[number] ?? 0, leaf: LeafID(UInt32(number % 3)),
                             externalImageID: number.isMultiple(of: 2) ? ExternalImageID("n\(number)") : nil,
-                            record: FaceRecord(imageID: nil, detail: nil), vector: try Self.vector(number))))
+                            record: FaceRecord(imageID: nil, detail: nil), vector: try Self.vector(number),
+                            token: .none)))
             }
         }
         return changes

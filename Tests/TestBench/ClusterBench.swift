@@ -84,11 +84,12 @@ package final class ClusterBench: Sendable {
     }
 
     package func context(
-        within limit: Duration = .seconds(Limits.requestDeadlineSeconds), partial: Bool = false
+        within limit: Duration = .seconds(Limits.requestDeadlineSeconds), partial: Bool = false,
+        token: RequestToken = .none
     ) throws -> CallContext {
         guard let key = AccessKeyID("FCTTESTTESTTESTTEST1") else { throw ExtractionError.undecodable(reason: "") }
         return CallContext(
-            tenant: .embedded, accessKey: key, person: "Ada", token: .none,
+            tenant: .embedded, accessKey: key, person: "Ada", token: token,
             purpose: SearchPurpose(purpose: "test", caseNumber: "7", authority: nil, source: nil),
             request: RequestID(Bits128(high: 1, low: 1)), deadline: .now + limit, allowsPartial: partial)
     }

@@ -14,7 +14,7 @@ extension FaceContent {
         }
         let batch: ShardBatch
         do throws(ReplicaError) {
-            let known = try state.known(keys: proposals.flatMap(\.request.keys), ids: proposals.flatMap(\.request.ids))
+            let known = try state.known(proposals.map(\.request))
             batch = ShardMachine(tree: tree, split: split, end: writer.core.log.end).batch(proposals, known: known)
         } catch {
             budget.change(by: -reserved)
@@ -67,6 +67,11 @@ extension WaitingRequest {
 extension Proposal.Request {
     var keys: [FaceKey] {
         if case .enrol(let faces, _) = self { faces.map(\.key) } else { [] }
+    }
+
+    /// Of enrolments; a delete's is compared with what is known of its faces.
+    var tokens: [RequestToken] {
+        if case .enrol(let faces, _) = self { faces.map(\.face.token) } else { [] }
     }
 
     var ids: [FaceID] {

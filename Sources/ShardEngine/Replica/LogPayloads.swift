@@ -13,6 +13,8 @@ struct PutRecord: Equatable {
     var externalImageID: ExternalImageID?
     var record: FaceRecord
     var vector: RotatedVector
+    /// Of the request; the record's own.
+    var token: RequestToken
 
     var payload: [UInt8] {
         var writer = ByteWriter(reserving: 256 + vector.dimension * MemoryLayout<Float>.size)
@@ -30,7 +32,7 @@ struct PutRecord: Equatable {
 
     init(
         id: FaceID, key: FaceKey, count: UInt32, leaf: LeafID, externalImageID: ExternalImageID?,
-        record: FaceRecord, vector: RotatedVector
+        record: FaceRecord, vector: RotatedVector, token: RequestToken
     ) {
         self.id = id
         self.key = key
@@ -39,9 +41,11 @@ struct PutRecord: Equatable {
         self.externalImageID = externalImageID
         self.record = record
         self.vector = vector
+        self.token = token
     }
 
-    init(payload: [UInt8], at index: LogIndex) throws(ReplicaError) {
+    init(payload: [UInt8], token: RequestToken, at index: LogIndex) throws(ReplicaError) {
+        self.token = token
         do {
             var reader = ByteReader(payload)
             guard try reader.u8() == Self.version else {

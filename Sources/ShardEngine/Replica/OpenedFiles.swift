@@ -155,7 +155,7 @@ extension Change {
     init?(_ record: ReplicaRecord) throws(ReplicaError) {
         let type = RecordType(rawValue: record.type)
         switch type {
-        case .put: self = .put(try PutRecord(payload: record.payload, at: record.lsn))
+        case .put: self = .put(try PutRecord(payload: record.payload, token: record.token, at: record.lsn))
         case .delete: self = .delete(try DeleteRecord(payload: record.payload, token: record.token, at: record.lsn))
         case .config: self = .config(try ConfigRecord(payload: record.payload, at: record.lsn))
         case .bucketSplit: self = .split(try BucketSplit(payload: record.payload, at: record.lsn), at: record.lsn)

@@ -49,6 +49,8 @@ struct KnownFaces {
     var keys: [FaceKey: FaceKeyState] = [:]
     /// Live faces among the ids asked for.
     var live: [FaceID: FaceKey] = [:]
+    /// Faces that were enrolled lately, by which request; they may be gone again.
+    var enrolments: [RequestToken: FaceID] = [:]
     /// Of those that were deleted lately, by which request.
     var deletions: [FaceID: RequestToken] = [:]
 }

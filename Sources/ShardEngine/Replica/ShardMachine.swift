@@ -77,8 +77,7 @@ struct ShardMachine {
         switch request {
         case .split: preconditionFailure("decided before")
         case .enrol(let faces, let identity):
-            return .enrolled(
-                faces.map { enrol($0, identity, known: &known, batch: &batch) }, at: .zero)
+            return .enrolled(enrol(faces, identity, known: &known, batch: &batch), at: .zero)
         case .delete(let ids, let token):
             var deleted: [FaceID] = []
             var missing: [FaceID] = []
@@ -93,9 +92,24 @@ struct ShardMachine {
         }
     }
 
+    /// Equal faces of one request have one id, also where it is asked again.
+    private func enrol(
+        _ faces: [KeyedFace], _ identity: FaceIdentityKeys, known: inout KnownFaces, batch: inout ShardBatch
+    ) -> [FaceID] {
+        var ids: [FaceKey: FaceID] = [:]
+        return faces.map { face in
+            let id = ids[face.key] ?? enrol(face, identity, known: &known, batch: &batch)
+            ids[face.key] = id
+            return id
+        }
+    }
+
     private func enrol(
         _ face: KeyedFace, _ identity: FaceIdentityKeys, known: inout KnownFaces, batch: inout ShardBatch
     ) -> FaceID {
+        // Whoever asks again because the answer was lost is told what the first answer said, though the face is gone.
+        let token = face.face.token
+        if let id = known.enrolments[token] { return id }
         let state = known.keys[face.key] ?? FaceKeyState(count: 0, live: false)
         let id = identity.faceID(key: face.key, count: state.count)
         if state.live { return id }
@@ -103,10 +117,11 @@ struct ShardMachine {
         let leaf = tree.tree.home(of: face.face.vector, below: tree.tree.roots[0])
         let put = PutRecord(
             id: id, key: face.key, count: state.count, leaf: leaf, externalImageID: face.face.externalImageID,
-            record: face.face.record, vector: face.face.vector)
+            record: face.face.record, vector: face.face.vector, token: token)
         known.keys[face.key] = FaceKeyState(count: state.count, live: true)
         known.live[id] = face.key
-        batch.entries.append(LogEntry(type: .put, token: face.face.token, payload: put.payload))
+        if token != .none { known.enrolments[token] = id }
+        batch.entries.append(LogEntry(type: .put, token: token, payload: put.payload))
         batch.changes.append(.put(put))
         return id
     }

@@ -68,6 +68,16 @@ extension ShardState {
         migrator.registerMigration("6") { database in
             try database.execute(sql: "ALTER TABLE meta ADD COLUMN split BLOB NOT NULL DEFAULT x''")
         }
+        // Shards from before do not know who enrolled what.
+        migrator.registerMigration("7") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE enrolment (
+                        token BLOB PRIMARY KEY NOT NULL, id BLOB NOT NULL, lsn INTEGER NOT NULL
+                    ) WITHOUT ROWID;
+                    CREATE INDEX enrolment_lsn ON enrolment (lsn);
+                    """)
+        }
         return migrator
     }
 }

@@ -47,18 +47,19 @@ final class ShardState: Sendable {
         try read { try Self.roots($0) }
     }
 
-    func known(keys: [FaceKey], ids: [FaceID]) throws(ReplicaError) -> KnownFaces {
+    /// What is known of the faces and requests that some requests name.
+    func known(_ requests: [Proposal.Request]) throws(ReplicaError) -> KnownFaces {
         try read { database in
             var known = KnownFaces()
             let byKey = try database.cachedStatement(sql: "SELECT count, live FROM face_key WHERE key = ?")
-            for key in Set(keys) {
+            for key in Set(requests.flatMap(\.keys)) {
                 if let row = try Row.fetchOne(byKey, arguments: [Data(key.bytes)]) {
                     known.keys[key] = FaceKeyState(count: row["count"], live: row["live"])
                 }
             }
             let byID = try database.cachedStatement(
                 sql: "SELECT key, count FROM face JOIN face_key USING (key) WHERE id = ?")
-            for id in Set(ids) {
+            for id in Set(requests.flatMap(\.ids)) {
                 if let row = try Row.fetchOne(byID, arguments: [Data(id.bits.bytes)]) {
                     let key = FaceKey(bytes: [UInt8](row["key"] as Data))
                     known.live[id] = key
@@ -66,6 +67,9 @@ final class ShardState: Sendable {
                 } else if let token = try Self.deletion(of: id, in: database) {
                     known.deletions[id] = token
                 }
+            }
+            for token in requests.flatMap(\.tokens) where token != .none {
+                known.enrolments[token] = try Self.enrolment(by: token, in: database)
             }
             return known
         }

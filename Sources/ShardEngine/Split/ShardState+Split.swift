@@ -39,6 +39,8 @@ extension ShardState {
             try snapshot.read { source in
                 faces = try Self.copyFaces(half, source, database)
                 try Self.copyTombstones(source, database)
+                // Nobody can say at which half a request will be asked again.
+                try Self.copyRequests(source, database)
                 try Self.copyBuckets(half, source, database)
             }
             try database.execute(
@@ -80,11 +82,6 @@ extension ShardState {
         let keys = try Row.fetchCursor(source, sql: "SELECT key, count FROM face_key WHERE live = 0")
         let key = try target.cachedStatement(sql: "INSERT INTO face_key (key, count, live) VALUES (?, ?, 0)")
         while let row = try keys.next() { try key.execute(arguments: [row["key"] as Data, row["count"] as Int64]) }
-        let deletions = try Row.fetchCursor(source, sql: "SELECT id, token, lsn FROM deletion")
-        let deletion = try target.cachedStatement(sql: "INSERT INTO deletion (id, token, lsn) VALUES (?, ?, ?)")
-        while let row = try deletions.next() {
-            try deletion.execute(arguments: [row["id"] as Data, row["token"] as Data, row["lsn"] as Int64])
-        }
     }
 
     private static func copyBuckets(_ half: HalfOfShard, _ source: Database, _ target: Database) throws {
