@@ -28,6 +28,16 @@ package struct ShardDescriptor: Hashable, Sendable {
     }
 }
 
+/// What a read must see. Writes are ordered by the log, and take no notice of it.
+package enum ReadLevel: Hashable, Sendable {
+    /// Everything acknowledged before it was asked: the copy that decides answers, once all in sync have confirmed it.
+    case strong
+    /// At least this much: any copy answers once it has applied as much.
+    case session(ShardPosition)
+    /// Everything acknowledged up to so many milliseconds before: any copy answers whose primary has told it.
+    case bounded(milliseconds: Int)
+}
+
 /// What every request to a shard carries beside its question.
 package struct ShardCall: Hashable, Sendable {
     package var shard: ShardID
@@ -38,14 +48,17 @@ package struct ShardCall: Hashable, Sendable {
     /// Nobody waits for the answer after this: work for it ends then too, a scan at its next block.
     package var deadline: ContinuousClock.Instant
     package var request: RequestID
+    package var level: ReadLevel
     package init(
-        shard: ShardID, node: NodeID, roots: [LeafID], deadline: ContinuousClock.Instant, request: RequestID
+        shard: ShardID, node: NodeID, roots: [LeafID], deadline: ContinuousClock.Instant, request: RequestID,
+        level: ReadLevel = .strong
     ) {
         self.shard = shard
         self.node = node
         self.roots = roots
         self.deadline = deadline
         self.request = request
+        self.level = level
     }
 }
 
@@ -90,21 +103,21 @@ package struct StoredFace: Hashable, Sendable {
 package struct EnrolOutcome: Hashable, Sendable {
     /// In the order of the request. An equal face enrolled before answers with the id it already has.
     package var faces: [FaceID]
-    package var lsn: LogIndex
-    package init(faces: [FaceID], lsn: LogIndex) {
+    package var at: ShardPosition
+    package init(faces: [FaceID], at: ShardPosition) {
         self.faces = faces
-        self.lsn = lsn
+        self.at = at
     }
 }
 
 package struct DeleteOutcome: Hashable, Sendable {
     package var deleted: [FaceID]
     package var notFound: [FaceID]
-    package var lsn: LogIndex
-    package init(deleted: [FaceID], notFound: [FaceID], lsn: LogIndex) {
+    package var at: ShardPosition
+    package init(deleted: [FaceID], notFound: [FaceID], at: ShardPosition) {
         self.deleted = deleted
         self.notFound = notFound
-        self.lsn = lsn
+        self.at = at
     }
 }
 
@@ -143,14 +156,16 @@ package struct ShardSearchAnswer: Sendable {
     package var facesScored: Int
     /// Buckets whose faces were compared.
     package var buckets: Int
-    package var lsn: LogIndex
+    package var at: ShardPosition
     /// Log position of the last split of a bucket that the shard has applied; zero before the first.
     package var tree: LogIndex
-    package init(candidates: [ShardCandidate], facesScored: Int, buckets: Int, lsn: LogIndex, tree: LogIndex) {
+    package init(
+        candidates: [ShardCandidate], facesScored: Int, buckets: Int, at: ShardPosition, tree: LogIndex
+    ) {
         self.candidates = candidates
         self.facesScored = facesScored
         self.buckets = buckets
-        self.lsn = lsn
+        self.at = at
         self.tree = tree
     }
 }
@@ -221,9 +236,11 @@ package struct FacePage: Sendable {
     package var faces: [StoredFace]
     /// True when faces beyond the last one exist.
     package var more: Bool
-    package init(faces: [StoredFace], more: Bool) {
+    package var at: ShardPosition
+    package init(faces: [StoredFace], more: Bool, at: ShardPosition) {
         self.faces = faces
         self.more = more
+        self.at = at
     }
 }
 
@@ -339,8 +356,8 @@ package protocol ShardService: Sendable {
     func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage
     /// In FaceID order.
     func sample(_ request: SampleRequest, _ call: ShardCall) async throws(ShardError) -> [SampledFace]
-    /// The faces of `ids` that exist, in FaceID order.
-    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace]
+    /// The faces of `ids` that exist.
+    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> FacePage
     func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector?
     func list(after: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage
     func statistics(_ call: ShardCall) async throws(ShardError) -> ShardStatistics

@@ -128,10 +128,14 @@ package struct SearchCoverage: Hashable, Sendable, CustomStringConvertible {
     package var mode: SearchMode
     /// What a routed search chose.
     package var route: RouteCounts?
+    package var consistency: ReadConsistency
+
+    /// How the faces were chosen and read, in words.
+    var statement: String { mode.text(route) + consistency.statement }
 
     /// As `x-facet-coverage` has it.
     package var description: String {
-        "shards=\(shardsAnswered)/\(shardsAsked) faces=\(facesScored) mode=\(mode.text(route))"
+        "shards=\(shardsAnswered)/\(shardsAsked) faces=\(facesScored) mode=\(statement)"
     }
 }
 

@@ -13,10 +13,12 @@ package struct CallContext: Sendable {
     package var deadline: ContinuousClock.Instant
     /// `x-facet-partial: allow`: an answer of some shards is wanted where others are missing, and says so.
     package var allowsPartial: Bool
+    package var session: ReadSession
 
     package init(
         tenant: TenantID, accessKey: AccessKeyID, person: String, token: RequestToken, purpose: SearchPurpose,
-        request: RequestID, deadline: ContinuousClock.Instant, allowsPartial: Bool
+        request: RequestID, deadline: ContinuousClock.Instant, allowsPartial: Bool,
+        session: ReadSession = ReadSession()
     ) {
         self.tenant = tenant
         self.accessKey = accessKey
@@ -26,6 +28,7 @@ package struct CallContext: Sendable {
         self.request = request
         self.deadline = deadline
         self.allowsPartial = allowsPartial
+        self.session = session
     }
 }
 

@@ -9,28 +9,32 @@ import VectorSearch
 struct CallScope: Sendable {
     var deadline: ContinuousClock.Instant
     var request: RequestID
+    /// Of a client's request.
+    var session: ReadSession?
 
     var ledger: LedgerCall { LedgerCall(deadline: deadline, request: request) }
 
     /// The same, ending at the latest after `limit`.
     func within(_ limit: Duration) -> CallScope {
-        CallScope(deadline: min(deadline, .now + limit), request: request)
+        CallScope(deadline: min(deadline, .now + limit), request: request, session: session)
     }
 
     /// The same, ending by `reserve` earlier so that time is left for what follows, or by a quarter of the rest.
     func reserving(_ reserve: Duration) -> CallScope {
         let rest = ContinuousClock.now.duration(to: deadline)
-        return CallScope(deadline: deadline - max(.zero, min(reserve, rest / 4)), request: request)
+        return CallScope(
+            deadline: deadline - max(.zero, min(reserve, rest / 4)), request: request, session: session)
     }
 
     /// At the node that the shard has here: as a map has it, that of its first copy; as it was placed, its primary's.
-    func call(_ shard: CollectionMap.Shard) -> ShardCall {
-        ShardCall(shard: shard.id, node: shard.node, roots: shard.roots, deadline: deadline, request: request)
+    func call(_ shard: CollectionMap.Shard, _ level: ReadLevel = .strong) -> ShardCall {
+        ShardCall(
+            shard: shard.id, node: shard.node, roots: shard.roots, deadline: deadline, request: request, level: level)
     }
 }
 
 extension CallContext {
-    var scope: CallScope { CallScope(deadline: deadline, request: request) }
+    var scope: CallScope { CallScope(deadline: deadline, request: request, session: session) }
 }
 
 /// A collection as one request uses it: its register and map as just read, and what its key gives.

@@ -25,6 +25,7 @@ package enum CoordinatorError: Error, Hashable, Sendable {
     /// The collection's model has no calibration: there is no similarity, only cosine.
     case noSimilarity(modelVersion: String)
     case invalidPageToken
+    case session(SessionProblem)
     /// A sealed key or register cannot be opened with this server's key file.
     case keyUnusable(what: String)
     case ledger(LedgerError)
@@ -42,6 +43,16 @@ package enum CoordinatorError: Error, Hashable, Sendable {
     /// What is left of a shard does not allow it, or does not need it; the reason is sentences, the last without its end.
     case impossibleRecovery(reason: String)
     case controlPlane(ControlPlaneError)
+}
+
+/// Why reads cannot be as the client asks.
+package enum SessionProblem: Hashable, Sendable {
+    /// What the client has seen is of another collection.
+    case otherCollection
+    /// An operator has accepted a loss of the shard since the client saw it.
+    case beforeLoss(ShardID)
+    /// Which buckets are worth it is known of a shard as it is, not of a copy that lags.
+    case routedNeedsStrong
 }
 
 extension VectorError {

@@ -56,6 +56,7 @@ extension FaceIndex {
             (_, call) async throws(ShardError) in
             let outcome = try await self.shards.delete(ids, token: context.token, call)
             deletions.add(outcome.deleted)
+            context.session.saw(call.shard, outcome.at, of: handle.collection.uid)
             return outcome
         }
         guard case .complete = gathering.outcome else { throw await incomplete(gathering, handle, writing: true) }
@@ -79,8 +80,11 @@ extension FaceIndex {
             last = FaceID(Bits128(bigEndian: bytes))
         }
         let after = last
-        let pages = try await complete(ShardAnswers<FacePage>(), from: handle, context.scope) {
-            (_, call) async throws(ShardError) in try await self.page(call, only: ids, after: after, limit: limit)
+        let pages = try await complete(ShardAnswers<FacePage>(), from: handle, context.scope, reading: true) {
+            (_, call) async throws(ShardError) in
+            let page = try await self.page(call, only: ids, after: after, limit: limit)
+            context.session.saw(call.shard, page.at, of: handle.collection.uid)
+            return page
         }
         var found = pages.answers.flatMap(\.faces)
         var more = pages.answers.contains(where: \.more)
@@ -138,6 +142,7 @@ extension FaceIndex {
                     shard.id, node: shard.node, reason: "it answered for another number of faces",
                     outcomeUnknown: true)
             }
+            context.session.saw(shard.id, outcome.at, of: handle.collection.uid)
             return EnrolledFaces.Part(positions: positions, ids: outcome.faces)
         }
         guard case .complete(let enrolled) = gathering.outcome else {
@@ -157,8 +162,8 @@ extension FaceIndex {
     ) async throws(ShardError) -> FacePage {
         guard let ids else { return try await shards.list(after: last, limit: limit, call) }
         let wanted = ids.filter { id in last.map { id > $0 } ?? true }
-        let faces = try await shards.faces(wanted, call)
-        return FacePage(faces: Array(faces.prefix(limit)), more: faces.count > limit)
+        let found = try await shards.faces(wanted, call)
+        return FacePage(faces: Array(found.faces.prefix(limit)), more: found.faces.count > limit, at: found.at)
     }
 }
 

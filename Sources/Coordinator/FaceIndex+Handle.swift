@@ -5,8 +5,14 @@ import Logging
 import VectorSearch
 
 extension FaceIndex {
-    /// The collection as the control plane has it now, with all its shards made.
+    /// The collection as the control plane has it now, with all its shards made; no older than the client's session.
     func handle(
+        _ name: CollectionName, tenant: TenantID, _ scope: CallScope
+    ) async throws(CoordinatorError) -> CollectionHandle {
+        try await follow(scope.session, try await current(name, tenant: tenant, scope))
+    }
+
+    private func current(
         _ name: CollectionName, tenant: TenantID, _ scope: CallScope
     ) async throws(CoordinatorError) -> CollectionHandle {
         var path = ""

@@ -29,9 +29,10 @@ extension FaceIndex {
             BatchMerge(plan), from: handle,
             context.scope.reserving(.milliseconds(Limits.resultEntryMilliseconds)),
             choosing: { map in map.shards.filter { plan.asks($0) } },
-            againMax: context.allowsPartial ? AskingAgain.mostForPart : AskingAgain.most,
+            againMax: context.allowsPartial ? AskingAgain.mostForPart : AskingAgain.most, reading: true,
             ask: { (shard, call) async throws(ShardError) in
-                try await self.answers(of: shard, to: plan.searches(of: shard), call, directory, handle)
+                try await self.answers(
+                    of: shard, to: plan.searches(of: shard), call, directory, handle, context.session)
             })
         guard let merges = gathering.gathered?.merges else { throw await incomplete(gathering, handle) }
         let scanned = zip(probes, merges).enumerated().map { number, found in
@@ -57,7 +58,7 @@ extension FaceIndex {
 
     private func answers(
         of shard: CollectionMap.Shard, to searches: [ShardSearch], _ call: ShardCall, _ directory: BucketDirectory?,
-        _ handle: CollectionHandle
+        _ handle: CollectionHandle, _ session: ReadSession
     ) async throws(ShardError) -> [ShardSearchAnswer] {
         let answers = try await shards.search(searches, call)
         let fault =
@@ -67,6 +68,7 @@ extension FaceIndex {
         if let fault {
             throw .damaged(shard.id, reason: "its answer makes no sense: \(fault)")
         }
+        for answer in answers { session.saw(shard.id, answer.at, of: handle.collection.uid) }
         if let directory, zip(answers, searches).contains(where: { directory.isOutgrown(by: $0, to: $1, of: shard.id) })
         {
             renewDirectory(of: handle)

@@ -14,7 +14,7 @@ extension FaceIndex {
         try requireServerModel(handle)
         let request = SearchRequest(
             operation: "SearchFacesByImage", probeDigests: [KeyedHash.sha256(image)], limit: limit,
-            threshold: threshold, mode: mode)
+            threshold: threshold, mode: mode, consistency: context.session.consistency)
         return try await recordedOne(request, in: handle, context) { () async throws(CoordinatorError) -> SearchProbe in
             let extracted = try await self.extract(image, scope: .largestFace)
             guard let face = extracted.faces.first else { throw .noFaces }
@@ -33,9 +33,9 @@ extension FaceIndex {
         let handle = try await handle(name, tenant: context.tenant, context.scope)
         let request = SearchRequest(
             operation: "SearchFaces", probeDigests: [KeyedHash.sha256(Array(id.description.utf8))], limit: limit,
-            threshold: threshold, mode: mode)
+            threshold: threshold, mode: mode, consistency: context.session.consistency)
         return try await recordedOne(request, in: handle, context) { () async throws(CoordinatorError) -> SearchProbe in
-            let found = await self.gather(FirstVector(), from: handle, context.scope) {
+            let found = await self.gather(FirstVector(), from: handle, context.scope, reading: true) {
                 (_, call) async throws(ShardError) in try await self.shards.vector(id, call)
             }
             if let vector = found.gathered?.vector { return SearchProbe(vector: vector, excluding: id) }
@@ -52,7 +52,7 @@ extension FaceIndex {
         let handle = try await handle(name, tenant: context.tenant, context.scope)
         let request = SearchRequest(
             operation: "SearchByVector", probeDigests: [Self.digest(of: vector)], limit: limit, threshold: threshold,
-            mode: mode)
+            mode: mode, consistency: context.session.consistency)
         return try await recordedOne(request, in: handle, context) { () async throws(CoordinatorError) -> SearchProbe in
             SearchProbe(vector: try self.rotate(vector, at: 0, in: handle))
         }
@@ -74,7 +74,7 @@ extension FaceIndex {
         }
         let request = SearchRequest(
             operation: "SearchByVectors", probeDigests: vectors.map(Self.digest), limit: limit, threshold: threshold,
-            mode: mode)
+            mode: mode, consistency: context.session.consistency)
         return try await recorded(request, in: handle, context) {
             [probes] () async throws(CoordinatorError) -> [SearchProbe] in probes
         }
@@ -111,6 +111,7 @@ extension FaceIndex {
         _ request: SearchRequest, in handle: CollectionHandle, _ context: CallContext,
         probes: @escaping @Sendable () async throws(CoordinatorError) -> [SearchProbe]
     ) async throws(CoordinatorError) -> [SearchAnswer] {
+        if case .routed = request.mode, request.consistency != .strong { throw .session(.routedNeedsStrong) }
         let calibration = calibration(of: handle)
         let applied = try AppliedThreshold(
             request.threshold, calibration: calibration, modelVersion: handle.collection.modelVersion)
@@ -125,7 +126,7 @@ extension FaceIndex {
         try await intentsAppended.get()
         let results = searches.enumerated().map { number, search in
             result(
-                of: scanned.map { $0[number] }, mode: request.mode, search: search, applied, calibration, handle,
+                of: scanned.map { $0[number] }, to: request, search: search, applied, calibration, handle,
                 context)
         }
         try await append(results.map { .result($0) }, context.scope).get()

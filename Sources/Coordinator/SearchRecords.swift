@@ -11,6 +11,7 @@ struct SearchRequest: Sendable {
     var limit: Int
     var threshold: SearchThreshold
     var mode: SearchMode
+    var consistency: ReadConsistency
 }
 
 /// The vector that is searched with.
@@ -57,7 +58,8 @@ struct Scanned: Sendable {
         coverage = SearchCoverage(
             shardsAnswered: merge.shardsAnswered,
             shardsAsked: gathering.map.shards.count { plan.asks($0, for: number) }, facesScored: merge.facesScored,
-            mode: request.mode, route: plan.counts(of: number))
+            mode: request.mode, route: plan.counts(of: number),
+            consistency: request.consistency)
         missing = gathering.missing
     }
 }
@@ -82,12 +84,14 @@ extension FaceIndex {
     }
 
     func result(
-        of scanned: Result<Scanned, CoordinatorError>, mode: SearchMode, search: SearchID, _ applied: AppliedThreshold,
+        of scanned: Result<Scanned, CoordinatorError>, to request: SearchRequest, search: SearchID,
+        _ applied: AppliedThreshold,
         _ calibration: SimilarityCalibration?, _ handle: CollectionHandle, _ context: CallContext
     ) -> SearchResult {
         var result = SearchResult(
             search: search, time: now(), tenant: context.tenant, outcome: .answered, cosineApplied: applied.cosine,
-            similarityApplied: applied.similarity, mode: mode.text(nil), facesScored: 0,
+            similarityApplied: applied.similarity, mode: request.mode.text(nil) + request.consistency.statement,
+            facesScored: 0,
             shardsAsked: handle.map.shards.count, shardsAnswered: 0, expectedStrangers: nil, candidates: [])
         switch scanned {
         case .failure(let error):
@@ -97,7 +101,7 @@ extension FaceIndex {
                 result.shardsAnswered = answered
             }
         case .success(let found):
-            result.mode = mode.text(found.coverage.route)
+            result.mode = found.coverage.statement
             result.facesScored = found.coverage.facesScored
             result.shardsAsked = found.coverage.shardsAsked
             result.shardsAnswered = found.coverage.shardsAnswered
@@ -116,8 +120,8 @@ extension CoordinatorError {
     var ledgerCode: String {
         switch self {
         case .collectionNotFound: "collection-not-found"
-        case .collectionExists, .collectionQuota, .shardCount, .invalidPageToken, .shardNotFound, .impossibleMove,
-            .impossibleRecovery:
+        case .collectionExists, .collectionQuota, .shardCount, .invalidPageToken, .session, .shardNotFound,
+            .impossibleMove, .impossibleRecovery:
             "bad-request"
         case .faceNotFound: "face-not-found"
         case .noFaces: "no-face"

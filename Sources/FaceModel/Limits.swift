@@ -13,6 +13,10 @@ package enum Limits {
     package static let deleteFacesMax = 4_096
     package static let vectorsPerRequestMax = 1_000
     package static let headerTextBytesMax = 512
+    /// A session that has seen twice as many shards as a collection may have.
+    package static let sessionTextBytesMax = 20_000
+    /// How old a bounded read may be, at most.
+    package static let readBoundMillisecondsMax = 3_600_000
     package static let clockSkewSecondsMax = 300
     package static let requestDeadlineSeconds = 30
     /// Searches of one batch, and the candidates they may ask for together: so many fit a frame between processes.

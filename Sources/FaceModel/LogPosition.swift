@@ -34,6 +34,21 @@ package struct Generation: Hashable, Comparable, Sendable {
     package static func < (a: Generation, b: Generation) -> Bool { a.value < b.value }
 }
 
+/// How much of a shard an answer shows: everything applied as far as `lsn`, in the history of one generation.
+package struct ShardPosition: Hashable, Comparable, Sendable {
+    package let generation: Generation
+    package let lsn: LogIndex
+    package init(_ generation: Generation, _ lsn: LogIndex) {
+        self.generation = generation
+        self.lsn = lsn
+    }
+    /// Before everything.
+    package static let zero = ShardPosition(Generation(0), .zero)
+    package static func < (a: ShardPosition, b: ShardPosition) -> Bool {
+        (a.generation, a.lsn) < (b.generation, b.lsn)
+    }
+}
+
 /// A leaf (bucket) of the collection's tree. A collection starts as one bucket, `root`.
 package struct LeafID: Hashable, Comparable, Sendable {
     package let value: UInt32

@@ -45,6 +45,7 @@ extension APIError {
                 .invalidParameter,
                 "Model version \(version) has no calibration, so it has no similarity: use FacetService.SearchByVector "
                     + "with CosineThreshold.")
+        case .session(let problem): self.init(problem)
         case .invalidPageToken: self.init(.invalidPaginationToken, "Invalid Pagination Token")
         case .keyUnusable(let what): self.init(.internal, "Internal server error: \(what).")
         case .ledger(let error): self.init(error)
@@ -78,6 +79,19 @@ extension APIError {
         self.init(
             passing ? .throughput : .internal,
             "\(passing ? "Provisioned Rate exceeded." : "Internal server error:") \(what): \(reasons).")
+    }
+
+    private init(_ problem: SessionProblem) {
+        let sentence =
+            switch problem {
+            case .otherCollection:
+                "The header x-facet-session is of another collection, or of one of this name that is gone."
+            case .beforeLoss(let shard):
+                "The header x-facet-session is from before an operator accepted a loss of shard \(shard): what it has seen "
+                    + "may be gone. Begin a new session."
+            case .routedNeedsStrong: "The header x-facet-consistency must be strong for a routed search."
+            }
+        self.init(.invalidParameter, "Request has invalid parameters. \(sentence)")
     }
 
     private init(_ error: ExtractionError) {

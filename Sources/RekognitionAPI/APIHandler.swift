@@ -134,7 +134,8 @@ package struct APIHandler: Sendable {
         let call = Call(index: index, region: region, context: context, mode: mode, fields: fields)
         // Again behind the work: no answer leaves for an account that was suspended meanwhile.
         try await requireStanding(for: operation, call)
-        let answer = try await operation.run(call)
+        var answer = try await operation.run(call)
+        answer.headers[ConsistencyHeaders.session] = context.session.token?.text
         try await requireStanding(for: operation, call)
         return answer
     }
@@ -156,7 +157,8 @@ package struct APIHandler: Sendable {
         CallContext(
             tenant: principal.tenant, accessKey: principal.accessKey, person: principal.person,
             token: token, purpose: try purpose(facts), request: id,
-            deadline: started + deadline, allowsPartial: try allowsPartial(facts))
+            deadline: started + deadline, allowsPartial: try allowsPartial(facts),
+            session: try ConsistencyHeaders.session(facts))
     }
 
     private func allowsPartial(_ facts: HeaderFacts) throws(APIError) -> Bool {

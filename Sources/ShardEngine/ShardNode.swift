@@ -59,19 +59,21 @@ package final class ShardNode: ShardService {
     }
 
     package func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
-        let outcome = try await write(.enrol(faces), call)
+        let replica = try shelf.replica(call.shard)
+        let outcome = try await write(.enrol(faces), to: replica, call)
         guard case .enrolled(let ids, let lsn) = outcome else { preconditionFailure("an enrolment became \(outcome)") }
-        return EnrolOutcome(faces: ids, lsn: lsn)
+        return EnrolOutcome(faces: ids, at: replica.position(lsn))
     }
 
     package func delete(
         _ faces: [FaceID], token: RequestToken, _ call: ShardCall
     ) async throws(ShardError) -> DeleteOutcome {
-        let outcome = try await write(.delete(faces, token: token), call)
+        let replica = try shelf.replica(call.shard)
+        let outcome = try await write(.delete(faces, token: token), to: replica, call)
         guard case .deleted(let ids, let missing, let lsn) = outcome else {
             preconditionFailure("a delete became \(outcome)")
         }
-        return DeleteOutcome(deleted: ids, notFound: missing, lsn: lsn)
+        return DeleteOutcome(deleted: ids, notFound: missing, at: replica.position(lsn))
     }
 
     package func search(
@@ -96,7 +98,7 @@ package final class ShardNode: ShardService {
         try shelf.replica(call.shard).sample(request, call)
     }
 
-    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
+    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> FacePage {
         try await shelf.replica(call.shard).faces(ids, call)
     }
 
@@ -162,9 +164,11 @@ package final class ShardNode: ShardService {
         pool.stop()
     }
 
-    private func write(_ request: WriteRequest, _ call: ShardCall) async throws(ShardError) -> ProposalOutcome {
+    private func write(
+        _ request: WriteRequest, to replica: ShardReplica, _ call: ShardCall
+    ) async throws(ShardError) -> ProposalOutcome {
         do throws(ShardError) {
-            return try await shelf.replica(call.shard).write(request, call)
+            return try await replica.write(request, call)
         } catch {
             if case .writesRefused = error { metrics.refused() }
             throw error

@@ -48,7 +48,16 @@ struct Arbitrary {
     mutating func call(_ node: NodeID) -> ShardCall {
         ShardCall(
             shard: ShardID(bits()), node: node, roots: many(0...5) { LeafID(UInt32($0.int(0...100_000))) },
-            deadline: .now + .milliseconds(int(10_000...60_000)), request: RequestID(bits()))
+            deadline: .now + .milliseconds(int(10_000...60_000)), request: RequestID(bits()),
+            level: level())
+    }
+
+    mutating func level() -> ReadLevel {
+        switch int(0...2) {
+        case 0: .strong
+        case 1: .session(ShardPosition(Generation(UInt32(int(0...9))), LogIndex(UInt64(int(0...1 << 40)))))
+        default: .bounded(milliseconds: int(0...3_600_000))
+        }
     }
 
     mutating func intent() -> LedgerEntry {

@@ -37,6 +37,7 @@ import Testing
         let message = try #require(WireShardCall(call, now: now))
         let read = try sent(message).domain(node: node, now: now)
         #expect(read.shard == call.shard && read.roots == call.roots && read.request == call.request)
+        #expect(read.level == call.level)
         let late = read.deadline.duration(to: call.deadline)
         #expect(.zero <= late && late < .milliseconds(1))
     }
@@ -108,7 +109,8 @@ import Testing
             #expect(a.vector == b.vector && a.externalImageID == b.externalImageID)
             #expect(a.record == b.record && a.token == b.token)
         }
-        let outcome = EnrolOutcome(faces: faces.map { _ in arbitrary.face() }, lsn: LogIndex(UInt64(seed)))
+        let outcome = EnrolOutcome(
+            faces: faces.map { _ in arbitrary.face() }, at: ShardPosition(Generation(7), LogIndex(UInt64(seed))))
         #expect(try sent(WireEnrolAnswer(outcome)).domain(count: faces.count) == outcome)
         #expect(throws: BodyError.self) { try sent(WireEnrolAnswer(outcome)).domain(count: faces.count + 1) }
     }
@@ -142,14 +144,15 @@ import Testing
                         Match.precedes(
                             Match(face: $0.face.id, score: $0.score), Match(face: $1.face.id, score: $1.score))
                     },
-                facesScored: arbitrary.int(0...99), buckets: arbitrary.int(0...9), lsn: LogIndex(4), tree: LogIndex(3))
+                facesScored: arbitrary.int(0...99), buckets: arbitrary.int(0...9),
+                at: ShardPosition(Generation(2), LogIndex(4)), tree: LogIndex(3))
         }
         let limits = answers.map(\.candidates.count)
         let back = try sent(WireSearchAnswer(answers)).domain(limits: limits)
         try #require(back.count == answers.count)
         for (a, b) in zip(back, answers) {
             #expect(a.candidates == b.candidates && a.facesScored == b.facesScored && a.buckets == b.buckets)
-            #expect(a.lsn == b.lsn && a.tree == b.tree)
+            #expect(a.at == b.at && a.tree == b.tree)
         }
         #expect(throws: BodyError.self) { try sent(WireSearchAnswer(answers)).domain(limits: limits + [1]) }
         guard let long = answers.firstIndex(where: { $0.candidates.count > 1 }) else { return }
@@ -200,11 +203,15 @@ import Testing
     @Test(arguments: seeds) func facesAndPages(seed: UInt64) throws {
         var arbitrary = Arbitrary(seed: seed)
         let faces = arbitrary.many(1...50) { $0.storedFace() }.sorted { $0.id < $1.id }
-        #expect(try sent(WireFacesAnswer(faces)).domain(count: faces.count) == faces)
-        let page = try sent(WireListAnswer(FacePage(faces: faces, more: true))).domain(after: nil, limit: 50)
-        #expect(page.faces == faces && page.more)
+        let stored = FacePage(faces: faces, more: false, at: ShardPosition(Generation(1), LogIndex(seed)))
+        let back = try sent(WireFacesAnswer(stored)).domain(count: faces.count)
+        #expect(back.faces == faces && back.at == stored.at)
+        let page = try sent(WireListAnswer(FacePage(faces: faces, more: true, at: stored.at))).domain(
+            after: nil, limit: 50)
+        #expect(page.faces == faces && page.more && page.at == stored.at)
         #expect(throws: BodyError.self) {
-            try sent(WireListAnswer(FacePage(faces: faces, more: true))).domain(after: faces[0].id, limit: 50)
+            try sent(WireListAnswer(FacePage(faces: faces, more: true, at: stored.at))).domain(
+                after: faces[0].id, limit: 50)
         }
         let ids = faces.map(\.id)
         guard case (.faces(ids), _) = try request(.faces, WireFacesRequest(ids, try wire(arbitrary.call(node)))),
@@ -220,7 +227,8 @@ import Testing
         let vector = arbitrary.vector(arbitrary.dimension())
         #expect(try sent(WireVectorAnswer(vector)).domain() == vector)
         #expect(try sent(WireVectorAnswer(nil)).domain() == nil)
-        let deleted = DeleteOutcome(deleted: ids, notFound: [arbitrary.face()], lsn: LogIndex(9))
+        let deleted = DeleteOutcome(
+            deleted: ids, notFound: [arbitrary.face()], at: ShardPosition(Generation(4), LogIndex(9)))
         #expect(try sent(WireDeleteAnswer(deleted)).domain(count: ids.count + 1) == deleted)
     }
 

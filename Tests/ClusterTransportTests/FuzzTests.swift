@@ -167,7 +167,7 @@ private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
         let shard = ShardID(arbitrary.bits())
         let faces = arbitrary.many(4...4) { $0.storedFace() }.sorted { $0.id < $1.id }
         let candidates = faces.map { ShardCandidate(score: 0.5, face: $0) }
-        let found = ShardSearchAnswer(candidates: candidates, facesScored: 1, buckets: 1, lsn: .zero, tree: .zero)
+        let found = ShardSearchAnswer(candidates: candidates, facesScored: 1, buckets: 1, at: .zero, tree: .zero)
         let page = BucketPage(tree: .zero, buckets: [.sample(1), .sample(2), .sample(3)], more: true)
         let answers: [([UInt8], (ByteBuffer) throws -> Void)] = [
             (
@@ -182,9 +182,12 @@ private struct BoundedMemory: SuiteTrait, TestTrait, TestScoping {
                 body(WireSampleAnswer([.sample(1), .sample(2)])),
                 { _ = try WireSampleAnswer(body: $0).domain(limit: 4) }
             ),
-            (body(WireFacesAnswer(faces)), { _ = try WireFacesAnswer(body: $0).domain(count: 4) }),
             (
-                body(WireListAnswer(FacePage(faces: faces, more: true))),
+                body(WireFacesAnswer(FacePage(faces: faces, more: false, at: .zero))),
+                { _ = try WireFacesAnswer(body: $0).domain(count: 4) }
+            ),
+            (
+                body(WireListAnswer(FacePage(faces: faces, more: true, at: .zero))),
                 { _ = try WireListAnswer(body: $0).domain(after: nil, limit: 4) }
             ),
             (body(WireVectorAnswer(arbitrary.vector(64))), { _ = try WireVectorAnswer(body: $0).domain() }),

@@ -7,11 +7,14 @@ import Synchronization
 final class TestShards: ShardService {
     struct Answers: Sendable {
         var search: @Sendable (ShardSearch, ShardCall) async throws(ShardError) -> ShardSearchAnswer = { _, _ in
-            ShardSearchAnswer(candidates: [], facesScored: 7, buckets: 2, lsn: LogIndex(3), tree: LogIndex(2))
+            ShardSearchAnswer(
+                candidates: [], facesScored: 7, buckets: 2, at: ShardPosition(Generation(1), LogIndex(3)),
+                tree: LogIndex(2))
         }
         var enrol: @Sendable ([NewFace], ShardCall) async throws(ShardError) -> EnrolOutcome = { faces, _ in
             EnrolOutcome(
-                faces: faces.indices.map { FaceID(Bits128(high: 1, low: UInt64($0))) }, lsn: LogIndex(1))
+                faces: faces.indices.map { FaceID(Bits128(high: 1, low: UInt64($0))) },
+                at: ShardPosition(Generation(0), LogIndex(1)))
         }
         var vector: @Sendable (FaceID, ShardCall) async throws(ShardError) -> RotatedVector? = { _, _ in nil }
         var open: @Sendable (ShardDescriptor, OpenMode, ShardCall) async throws(ShardError) -> Void = { _, _, _ in }
@@ -56,7 +59,7 @@ final class TestShards: ShardService {
         _ faces: [FaceID], token: RequestToken, _ call: ShardCall
     ) async throws(ShardError) -> DeleteOutcome {
         _ = next(call)
-        return DeleteOutcome(deleted: faces, notFound: [], lsn: LogIndex(token.bits.low))
+        return DeleteOutcome(deleted: faces, notFound: [], at: ShardPosition(Generation(2), LogIndex(token.bits.low)))
     }
     func search(_ searches: [ShardSearch], _ call: ShardCall) async throws(ShardError) -> [ShardSearchAnswer] {
         let answers = next(call)
@@ -72,18 +75,19 @@ final class TestShards: ShardService {
         _ = next(call)
         return [.sample(1), .sample(2)]
     }
-    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
+    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> FacePage {
         _ = next(call)
-        return ids.sorted().map {
+        let faces = ids.sorted().map {
             StoredFace(id: $0, externalImageID: nil, record: FaceRecord(imageID: nil, detail: nil))
         }
+        return FacePage(faces: faces, more: false, at: .zero)
     }
     func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? {
         try await next(call).vector(id, call)
     }
     func list(after: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage {
         _ = next(call)
-        return FacePage(faces: [], more: after != nil)
+        return FacePage(faces: [], more: after != nil, at: ShardPosition(Generation(3), LogIndex(8)))
     }
     func statistics(_ call: ShardCall) async throws(ShardError) -> ShardStatistics {
         try await next(call).statistics(call)

@@ -52,7 +52,7 @@ enum Fixture {
     static func answer(_ candidates: [ShardCandidate], scored: Int? = nil) -> ShardSearchAnswer {
         ShardSearchAnswer(
             candidates: candidates.sorted { Match.precedes($0.match, $1.match) },
-            facesScored: scored ?? candidates.count, buckets: 1, lsn: .zero, tree: .zero)
+            facesScored: scored ?? candidates.count, buckets: 1, at: .zero, tree: .zero)
     }
 }
 

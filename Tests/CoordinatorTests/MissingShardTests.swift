@@ -227,7 +227,7 @@ private final class LyingNode: ShardService {
         searches.map { _ in
             ShardSearchAnswer(
                 candidates: [Fixture.candidate(1, 0.1), Fixture.candidate(2, 0.9)], facesScored: 2, buckets: 1,
-                lsn: .zero, tree: .zero)
+                at: .zero, tree: .zero)
         }
     }
     func buckets(after: LeafID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> BucketPage {
@@ -246,7 +246,9 @@ private final class LyingNode: ShardService {
     func delete(
         _ faces: [FaceID], token: RequestToken, _ call: ShardCall
     ) async throws(ShardError) -> DeleteOutcome { throw .unknownShard(call.shard) }
-    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] { [] }
+    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> FacePage {
+        FacePage(faces: [], more: false, at: .zero)
+    }
     func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? { nil }
     func list(after: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage {
         throw .unknownShard(call.shard)

@@ -324,7 +324,7 @@ import Testing
     @Test func answersThatMakeNoSenseAreFound() {
         let search = ShardSearch(query: RotatedVector(rotated: []), limit: 2, minScore: 0.4, sigmas: 6)
         func fault(_ candidates: [ShardCandidate], scored: Int = 9) -> String? {
-            ShardSearchAnswer(candidates: candidates, facesScored: scored, buckets: 1, lsn: .zero, tree: .zero)
+            ShardSearchAnswer(candidates: candidates, facesScored: scored, buckets: 1, at: .zero, tree: .zero)
                 .implausibility(as: search)
         }
         let (a, b) = (Fixture.candidate(1, 0.9), Fixture.candidate(2, 0.4))

@@ -33,7 +33,7 @@ import Testing
         let outcome = try await bench.ask { (node) throws(ShardError) in try await node.enrol(faces, bench.call()) }
         #expect(Set(outcome.faces).count == 300)
         for number in 0..<3 {
-            #expect(try await bench.eventually { await lsn(bench, number).map { $0 >= outcome.lsn } ?? false })
+            #expect(try await bench.eventually { await lsn(bench, number).map { $0 >= outcome.at.lsn } ?? false })
         }
         #expect(try await found(bench, faces[17]) == outcome.faces[17])
         let primary = Int(bench.registers.state.configuration.primary.bits.low)
@@ -73,7 +73,7 @@ import Testing
             try await node.delete(Array(first.faces[..<50]), token: .none, bench.call())
         }
         #expect(third.deleted.count == 50)
-        #expect(try await bench.eventually { await lsn(bench, old).map { $0 >= third.lsn } ?? false })
+        #expect(try await bench.eventually { await lsn(bench, old).map { $0 >= third.at.lsn } ?? false })
         #expect(try await found(bench, faces[3]) == nil)
         #expect(try await found(bench, faces[399]) == second.faces[199])
         await bench.stop()

@@ -45,7 +45,7 @@ extension EngineModelRun {
         _ answer: ShardSearchAnswer, _ query: EngineModel.Query, _ model: EngineModel
     ) -> String? {
         var answer = answer
-        answer.lsn = LogIndex(UInt64(Int64.max))
+        answer.at = ShardPosition(Generation(0), LogIndex(UInt64(Int64.max)))
         return difference(answer, query, model)
     }
 }

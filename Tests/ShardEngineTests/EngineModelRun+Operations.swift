@@ -70,7 +70,7 @@ extension EngineModelRun {
         let expected = model.enrolment(faces)
         let outcome = try await shard.enrol(faces)
         try require(outcome.faces == expected.ids, "ids of an enrolment")
-        try acknowledge(outcome.lsn)
+        try acknowledge(outcome.at.lsn)
         model.apply(expected.changes)
         tally.enrolled += expected.changes.count
         if faces.contains(where: { $0.token != .none }) { asked = Array((asked + [faces]).suffix(30)) }
@@ -91,7 +91,7 @@ extension EngineModelRun {
         let outcome = try await shard.delete(ids)
         try require(outcome.deleted == expected.deleted, "the faces deleted")
         try require(outcome.notFound == expected.missing, "the faces not found")
-        try acknowledge(outcome.lsn)
+        try acknowledge(outcome.at.lsn)
         model.apply(expected.changes)
         bury(expected.deleted)
         try await noteFlush(adding: 0)

@@ -205,6 +205,6 @@ final class EngineModelRun {
         for candidate in answer.candidates where candidate.face != model.face(candidate.face.id) {
             return "names or record of a candidate are not those enrolled"
         }
-        return answer.lsn < lsn ? "an answer at \(answer.lsn) after a write at \(lsn)" : nil
+        return answer.at.lsn < lsn ? "an answer at \(answer.at.lsn) after a write at \(lsn)" : nil
     }
 }

@@ -122,7 +122,9 @@ final class EngineModelShard {
         try await node.sample(SampleRequest(every: every, limit: limit), call)
     }
 
-    func faces(_ ids: [FaceID]) async throws(ShardError) -> [StoredFace] { try await node.faces(ids, call) }
+    func faces(_ ids: [FaceID]) async throws(ShardError) -> [StoredFace] {
+        try await node.faces(ids, call).faces
+    }
     func vector(_ id: FaceID) async throws(ShardError) -> RotatedVector? { try await node.vector(id, call) }
     func list(after id: FaceID?, limit: Int) async throws(ShardError) -> FacePage {
         try await node.list(after: id, limit: limit, call)

@@ -113,7 +113,7 @@ import Testing
         #expect(again.deleted.isEmpty && again.notFound.count == 3)
         for _ in 0..<3 {
             #expect(try await node.statistics(call).faces == 2_000)
-            #expect(try await node.faces(victims, call).isEmpty)
+            #expect(try await node.faces(victims, call).faces.isEmpty)
             #expect(try await search(node, like: 10).candidates.first?.face.id != ids[10])
             await node.stop()
             node = try await self.node()

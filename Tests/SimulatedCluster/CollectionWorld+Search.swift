@@ -95,7 +95,7 @@ extension CollectionWorld {
         return ShardSearchAnswer(
             candidates: candidates.sorted { Match.precedes($0.match, $1.match) }, facesScored: candidates.count,
             buckets: 1,
-            lsn: .zero, tree: .zero)
+            at: .zero, tree: .zero)
     }
 
     /// As the registers say at this moment.

@@ -86,7 +86,7 @@ package final class FlakyShards: ShardService {
         try await pass(.sample, call) { (node) async throws(ShardError) in try await node.sample(request, call) }
     }
 
-    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
+    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> FacePage {
         try await pass(.faces, call) { (node) async throws(ShardError) in try await node.faces(ids, call) }
     }
 

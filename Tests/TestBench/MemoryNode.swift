@@ -21,6 +21,7 @@ package final class MemoryNode: ShardService {
         /// Writes so far, by which copies tell which of them is older.
         var writes = 0
 
+        var position: ShardPosition { ShardPosition(Generation(0), LogIndex(lsn)) }
         func leaf(of vector: RotatedVector) -> LeafID { tree.leaf(of: vector, below: tree.roots[0]) }
     }
     private struct State {
@@ -114,7 +115,7 @@ package final class MemoryNode: ShardService {
             }
             shard.lsn += 1
             shard.writes += 1
-            return EnrolOutcome(faces: ids, lsn: LogIndex(shard.lsn))
+            return EnrolOutcome(faces: ids, at: shard.position)
         }
     }
 
@@ -122,7 +123,7 @@ package final class MemoryNode: ShardService {
         _ faces: [FaceID], token: RequestToken, _ call: ShardCall
     ) async throws(ShardError) -> DeleteOutcome {
         try with(call) { shard in
-            var outcome = DeleteOutcome(deleted: [], notFound: [], lsn: LogIndex(shard.lsn))
+            var outcome = DeleteOutcome(deleted: [], notFound: [], at: shard.position)
             for id in faces {
                 if let gone = shard.faces.removeValue(forKey: id) {
                     shard.deletions[gone.key, default: 0] += 1
@@ -151,7 +152,7 @@ package final class MemoryNode: ShardService {
                 }
             return ShardSearchAnswer(
                 candidates: Array(candidates.prefix(search.limit)), facesScored: faces.count, buckets: leaves.count,
-                lsn: LogIndex(shard.lsn), tree: LogIndex(shard.lastSplit))
+                at: shard.position, tree: LogIndex(shard.lastSplit))
         }
     }
 
@@ -180,8 +181,11 @@ package final class MemoryNode: ShardService {
         }
     }
 
-    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
-        try with(call) { shard in ids.sorted().compactMap { shard.faces[$0]?.face } }
+    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> FacePage {
+        try with(call) { shard in
+            let faces = ids.sorted().compactMap { shard.faces[$0]?.face }
+            return FacePage(faces: faces, more: false, at: shard.position)
+        }
     }
 
     package func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? {
@@ -192,7 +196,8 @@ package final class MemoryNode: ShardService {
         try with(call) { shard in
             let ids = shard.faces.keys.filter { id in after.map { id > $0 } ?? true }.sorted()
             return FacePage(
-                faces: ids.prefix(limit).compactMap { shard.faces[$0]?.face }, more: ids.count > limit)
+                faces: ids.prefix(limit).compactMap { shard.faces[$0]?.face }, more: ids.count > limit,
+                at: shard.position)
         }
     }
 
@@ -228,7 +233,7 @@ package final class MemoryNode: ShardService {
     private func with<Answer: Sendable>(
         _ call: ShardCall, _ body: (inout Shard) -> Answer
     ) throws(ShardError) -> Answer {
-        try requirePrimary(of: call.shard)
+        if call.level == .strong { try requirePrimary(of: call.shard) }
         let answered: Result<(Answer, Shard, [MemoryNode]), ShardError> = state.withLock { state in
             guard state.open.contains(call.shard), var shard = state.disk[call.shard] else {
                 return .failure(.unknownShard(call.shard))

@@ -66,7 +66,7 @@ private final class BenchShards: ShardService {
                     record: FaceRecord(imageID: nil, detail: nil)))
         }
         answer = ShardSearchAnswer(
-            candidates: candidates, facesScored: 1_000_000, buckets: 1, lsn: LogIndex(1), tree: .zero)
+            candidates: candidates, facesScored: 1_000_000, buckets: 1, at: .zero, tree: .zero)
     }
 
     func search(_ searches: [ShardSearch], _ call: ShardCall) async throws(ShardError) -> [ShardSearchAnswer] {
@@ -87,10 +87,12 @@ private final class BenchShards: ShardService {
     ) async throws(ShardError) -> DeleteOutcome {
         throw .unknownShard(call.shard)
     }
-    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] { [] }
+    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> FacePage {
+        FacePage(faces: [], more: false, at: .zero)
+    }
     func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? { nil }
     func list(after: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage {
-        FacePage(faces: [], more: false)
+        FacePage(faces: [], more: false, at: .zero)
     }
     func statistics(_ call: ShardCall) async throws(ShardError) -> ShardStatistics {
         throw .unknownShard(call.shard)

@@ -53,8 +53,9 @@ extension WireSearchAnswer {
         self.init()
         found = answers.map(WireFound.init)
         guard let first = answers.first else { return }
-        precondition(answers.allSatisfy { $0.lsn == first.lsn && $0.tree == first.tree }, "one state of the shard")
-        lsn = first.lsn.value
+        precondition(answers.allSatisfy { $0.at == first.at && $0.tree == first.tree }, "one state of the shard")
+        lsn = first.at.lsn.value
+        generation = first.at.generation.value
         tree = first.tree.value
     }
 
@@ -70,8 +71,8 @@ extension WireSearchAnswer {
                 ShardSearchAnswer(
                     candidates: try answer.candidates(field, max: limit),
                     facesScored: try Fields.count(answer.facesScored, "\(field).faces_scored"),
-                    buckets: try Fields.count(answer.buckets, "\(field).buckets"), lsn: LogIndex(lsn),
-                    tree: LogIndex(tree)))
+                    buckets: try Fields.count(answer.buckets, "\(field).buckets"),
+                    at: ShardPosition(Generation(generation), LogIndex(lsn)), tree: LogIndex(tree)))
         }
         return answers
     }

@@ -6,14 +6,15 @@ extension WireEnrolAnswer {
     init(_ outcome: EnrolOutcome) {
         self.init()
         faces = FieldBytes.ids(outcome.faces)
-        lsn = outcome.lsn.value
+        lsn = outcome.at.lsn.value
+        generation = outcome.at.generation.value
     }
 
     /// `count` faces were enrolled.
     func domain(count: Int) throws(BodyError) -> EnrolOutcome {
         let ids = try Fields.ids(faces, "faces", max: count, FaceID.self)
         guard ids.count == count else { throw BodyError("faces", "\(ids.count) ids of \(count) faces") }
-        return EnrolOutcome(faces: ids, lsn: LogIndex(lsn))
+        return EnrolOutcome(faces: ids, at: ShardPosition(Generation(generation), LogIndex(lsn)))
     }
 }
 
@@ -22,28 +23,31 @@ extension WireDeleteAnswer {
         self.init()
         deleted = FieldBytes.ids(outcome.deleted)
         notFound = FieldBytes.ids(outcome.notFound)
-        lsn = outcome.lsn.value
+        lsn = outcome.at.lsn.value
+        generation = outcome.at.generation.value
     }
 
     /// `count` faces were to be deleted.
     func domain(count: Int) throws(BodyError) -> DeleteOutcome {
         DeleteOutcome(
             deleted: try Fields.ids(deleted, "deleted", max: count),
-            notFound: try Fields.ids(notFound, "not_found", max: count), lsn: LogIndex(lsn))
+            notFound: try Fields.ids(notFound, "not_found", max: count),
+            at: ShardPosition(Generation(generation), LogIndex(lsn)))
     }
 }
 
 extension WireFacesAnswer {
-    init(_ faces: [StoredFace]) {
+    init(_ page: FacePage) {
         self.init()
-        self.faces = WireFaces(faces)
+        faces = WireFaces(page.faces)
+        at = WirePosition(page.at)
     }
 
     /// `count` faces were asked for.
-    func domain(count: Int) throws(BodyError) -> [StoredFace] {
+    func domain(count: Int) throws(BodyError) -> FacePage {
         let stored = try faces.stored("faces", max: count)
         try FaceOrder.check(stored)
-        return stored
+        return FacePage(faces: stored, more: false, at: try at.domain("at"))
     }
 }
 
@@ -61,6 +65,7 @@ extension WireListAnswer {
         self.init()
         faces = WireFaces(page.faces)
         more = page.more
+        at = WirePosition(page.at)
     }
 
     /// At most `limit` faces after `after` were asked for.
@@ -70,7 +75,7 @@ extension WireListAnswer {
         if let after, let first = stored.first, first.id <= after {
             throw BodyError("faces.ids", "the page begins before what was asked")
         }
-        return FacePage(faces: stored, more: more)
+        return FacePage(faces: stored, more: more, at: try at.domain("at"))
     }
 }
 

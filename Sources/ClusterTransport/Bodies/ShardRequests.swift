@@ -28,6 +28,11 @@ extension WireShardCall {
         roots = call.roots.map(\.value)
         remainingMilliseconds = remaining
         requestID = FieldBytes.id(call.request)
+        switch call.level {
+        case .strong: break
+        case .session(let position): session = WirePosition(position)
+        case .bounded(let milliseconds): boundedMilliseconds = UInt64(milliseconds)
+        }
     }
 
     /// `node` is the one that reads it: the map that named it is the asker's affair.
@@ -35,7 +40,31 @@ extension WireShardCall {
         ShardCall(
             shard: try Fields.id(shard, "call.shard"), node: node, roots: try Fields.roots(roots, "call.roots"),
             deadline: try Fields.deadline(remainingMilliseconds, "call.remaining_milliseconds", now: now),
-            request: try Fields.id(requestID, "call.request_id"))
+            request: try Fields.id(requestID, "call.request_id"), level: try readLevel())
+    }
+
+    private func readLevel() throws(BodyError) -> ReadLevel {
+        switch level {
+        case nil: return .strong
+        case .session(let position): return .session(try position.domain("call.session"))
+        case .boundedMilliseconds(let bound):
+            guard bound <= Limits.readBoundMillisecondsMax else {
+                throw BodyError("call.bounded_milliseconds", "\(bound); at most \(Limits.readBoundMillisecondsMax)")
+            }
+            return .bounded(milliseconds: Int(bound))
+        }
+    }
+}
+
+extension WirePosition {
+    init(_ position: ShardPosition) {
+        self.init()
+        generation = position.generation.value
+        lsn = position.lsn.value
+    }
+
+    func domain(_ field: String) throws(BodyError) -> ShardPosition {
+        ShardPosition(Generation(generation), LogIndex(try Fields.position(lsn, "\(field).lsn")))
     }
 }
 

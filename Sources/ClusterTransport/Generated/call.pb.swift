@@ -62,6 +62,21 @@ nonisolated struct WireGoodbye: Sendable {
   init() {}
 }
 
+/// How much of a shard an answer shows.
+nonisolated struct WirePosition: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var generation: UInt32 = 0
+
+  var lsn: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 /// Of a request to a shard.
 nonisolated struct WireShardCall: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -80,7 +95,37 @@ nonisolated struct WireShardCall: Sendable {
   /// 16 bytes
   var requestID: Data = Data()
 
+  /// what a read must see; absent: everything acknowledged before
+  var level: WireShardCall.OneOf_Level? = nil
+
+  /// at least as much
+  var session: WirePosition {
+    get {
+      if case .session(let v)? = level {return v}
+      return WirePosition()
+    }
+    set {level = .session(newValue)}
+  }
+
+  /// everything acknowledged up to so long before
+  var boundedMilliseconds: UInt64 {
+    get {
+      if case .boundedMilliseconds(let v)? = level {return v}
+      return 0
+    }
+    set {level = .boundedMilliseconds(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  /// what a read must see; absent: everything acknowledged before
+  nonisolated enum OneOf_Level: Equatable, Sendable {
+    /// at least as much
+    case session(WirePosition)
+    /// everything acknowledged up to so long before
+    case boundedMilliseconds(UInt64)
+
+  }
 
   init() {}
 }
@@ -179,9 +224,44 @@ nonisolated extension WireGoodbye: SwiftProtobuf.Message, SwiftProtobuf._Message
   }
 }
 
+nonisolated extension WirePosition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Position"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}generation\0\u{1}lsn\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.generation) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.lsn) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.generation != 0 {
+      try visitor.visitSingularUInt32Field(value: self.generation, fieldNumber: 1)
+    }
+    if self.lsn != 0 {
+      try visitor.visitSingularUInt64Field(value: self.lsn, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePosition, rhs: WirePosition) -> Bool {
+    if lhs.generation != rhs.generation {return false}
+    if lhs.lsn != rhs.lsn {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireShardCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ShardCall"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}shard\0\u{1}roots\0\u{3}remaining_milliseconds\0\u{3}request_id\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}shard\0\u{1}roots\0\u{3}remaining_milliseconds\0\u{3}request_id\0\u{1}session\0\u{3}bounded_milliseconds\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -193,12 +273,37 @@ nonisolated extension WireShardCall: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.roots) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.remainingMilliseconds) }()
       case 4: try { try decoder.decodeSingularBytesField(value: &self.requestID) }()
+      case 5: try {
+        var v: WirePosition?
+        var hadOneofValue = false
+        if let current = self.level {
+          hadOneofValue = true
+          if case .session(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.level = .session(v)
+        }
+      }()
+      case 6: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.level != nil {try decoder.handleConflictingOneOf()}
+          self.level = .boundedMilliseconds(v)
+        }
+      }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.shard.isEmpty {
       try visitor.visitSingularBytesField(value: self.shard, fieldNumber: 1)
     }
@@ -211,6 +316,17 @@ nonisolated extension WireShardCall: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.requestID.isEmpty {
       try visitor.visitSingularBytesField(value: self.requestID, fieldNumber: 4)
     }
+    switch self.level {
+    case .session?: try {
+      guard case .session(let v)? = self.level else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .boundedMilliseconds?: try {
+      guard case .boundedMilliseconds(let v)? = self.level else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
+    }()
+    case nil: break
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -219,6 +335,7 @@ nonisolated extension WireShardCall: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.roots != rhs.roots {return false}
     if lhs.remainingMilliseconds != rhs.remainingMilliseconds {return false}
     if lhs.requestID != rhs.requestID {return false}
+    if lhs.level != rhs.level {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -339,6 +339,8 @@ nonisolated struct WireEnrolAnswer: Sendable {
 
   var lsn: UInt64 = 0
 
+  var generation: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -382,6 +384,8 @@ nonisolated struct WireDeleteAnswer: Sendable {
   var notFound: Data = Data()
 
   var lsn: UInt64 = 0
+
+  var generation: UInt32 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -486,6 +490,8 @@ nonisolated struct WireSearchAnswer: Sendable {
 
   /// log position of the last split; 0 before the first
   var tree: UInt64 = 0
+
+  var generation: UInt32 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -648,11 +654,21 @@ nonisolated struct WireFacesAnswer: Sendable {
   /// Clears the value of `faces`. Subsequent reads from it will return its default value.
   mutating func clearFaces() {self._faces = nil}
 
+  var at: WirePosition {
+    get {_at ?? WirePosition()}
+    set {_at = newValue}
+  }
+  /// Returns true if `at` has been explicitly set.
+  var hasAt: Bool {self._at != nil}
+  /// Clears the value of `at`. Subsequent reads from it will return its default value.
+  mutating func clearAt() {self._at = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _faces: WireFaces? = nil
+  fileprivate var _at: WirePosition? = nil
 }
 
 nonisolated struct WireVectorRequest: Sendable {
@@ -733,11 +749,21 @@ nonisolated struct WireListAnswer: Sendable {
 
   var more: Bool = false
 
+  var at: WirePosition {
+    get {_at ?? WirePosition()}
+    set {_at = newValue}
+  }
+  /// Returns true if `at` has been explicitly set.
+  var hasAt: Bool {self._at != nil}
+  /// Clears the value of `at`. Subsequent reads from it will return its default value.
+  mutating func clearAt() {self._at = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _faces: WireFaces? = nil
+  fileprivate var _at: WirePosition? = nil
 }
 
 nonisolated struct WireStatisticsRequest: Sendable {
@@ -1315,7 +1341,7 @@ nonisolated extension WireEnrolRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireEnrolAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".EnrolAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}faces\0\u{1}lsn\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}faces\0\u{1}lsn\0\u{1}generation\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1325,6 +1351,7 @@ nonisolated extension WireEnrolAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mes
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.faces) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.lsn) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.generation) }()
       default: break
       }
     }
@@ -1337,12 +1364,16 @@ nonisolated extension WireEnrolAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.lsn != 0 {
       try visitor.visitSingularUInt64Field(value: self.lsn, fieldNumber: 2)
     }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt32Field(value: self.generation, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireEnrolAnswer, rhs: WireEnrolAnswer) -> Bool {
     if lhs.faces != rhs.faces {return false}
     if lhs.lsn != rhs.lsn {return false}
+    if lhs.generation != rhs.generation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1394,7 +1425,7 @@ nonisolated extension WireDeleteRequest: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireDeleteAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".DeleteAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deleted\0\u{3}not_found\0\u{1}lsn\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deleted\0\u{3}not_found\0\u{1}lsn\0\u{1}generation\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1405,6 +1436,7 @@ nonisolated extension WireDeleteAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 1: try { try decoder.decodeSingularBytesField(value: &self.deleted) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.notFound) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.lsn) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.generation) }()
       default: break
       }
     }
@@ -1420,6 +1452,9 @@ nonisolated extension WireDeleteAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.lsn != 0 {
       try visitor.visitSingularUInt64Field(value: self.lsn, fieldNumber: 3)
     }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt32Field(value: self.generation, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1427,6 +1462,7 @@ nonisolated extension WireDeleteAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.deleted != rhs.deleted {return false}
     if lhs.notFound != rhs.notFound {return false}
     if lhs.lsn != rhs.lsn {return false}
+    if lhs.generation != rhs.generation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1576,7 +1612,7 @@ nonisolated extension WireFound: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireSearchAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".SearchAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{5}found\0\u{1}lsn\0\u{1}tree\0\u{c}\u{1}\u{1}\u{c}\u{2}\u{1}\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{5}found\0\u{1}lsn\0\u{1}tree\0\u{1}generation\0\u{c}\u{1}\u{1}\u{c}\u{2}\u{1}\u{c}\u{3}\u{1}\u{c}\u{4}\u{1}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1587,6 +1623,7 @@ nonisolated extension WireSearchAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 5: try { try decoder.decodeRepeatedMessageField(value: &self.found) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.lsn) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.tree) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.generation) }()
       default: break
       }
     }
@@ -1602,6 +1639,9 @@ nonisolated extension WireSearchAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.tree != 0 {
       try visitor.visitSingularUInt64Field(value: self.tree, fieldNumber: 7)
     }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt32Field(value: self.generation, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1609,6 +1649,7 @@ nonisolated extension WireSearchAnswer: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.found != rhs.found {return false}
     if lhs.lsn != rhs.lsn {return false}
     if lhs.tree != rhs.tree {return false}
+    if lhs.generation != rhs.generation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1852,7 +1893,7 @@ nonisolated extension WireFacesRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireFacesAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".FacesAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}faces\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}faces\0\u{1}at\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1861,6 +1902,7 @@ nonisolated extension WireFacesAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mes
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._faces) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._at) }()
       default: break
       }
     }
@@ -1874,11 +1916,15 @@ nonisolated extension WireFacesAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mes
     try { if let v = self._faces {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
+    try { if let v = self._at {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireFacesAnswer, rhs: WireFacesAnswer) -> Bool {
     if lhs._faces != rhs._faces {return false}
+    if lhs._at != rhs._at {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1999,7 +2045,7 @@ nonisolated extension WireListRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireListAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ListAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}faces\0\u{1}more\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}faces\0\u{1}more\0\u{1}at\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2009,6 +2055,7 @@ nonisolated extension WireListAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mess
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._faces) }()
       case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._at) }()
       default: break
       }
     }
@@ -2025,12 +2072,16 @@ nonisolated extension WireListAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.more != false {
       try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
     }
+    try { if let v = self._at {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireListAnswer, rhs: WireListAnswer) -> Bool {
     if lhs._faces != rhs._faces {return false}
     if lhs.more != rhs.more {return false}
+    if lhs._at != rhs._at {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

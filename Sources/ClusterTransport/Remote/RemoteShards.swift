@@ -63,7 +63,7 @@ package final class RemoteShards: ShardService {
         return try checked(call) { () throws(BodyError) in try answer.domain(limit: request.limit) }
     }
 
-    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
+    package func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> FacePage {
         let answer: WireFacesAnswer = try await ask(.faces, call) { WireFacesRequest(ids, $0) }
         return try checked(call) { () throws(BodyError) in try answer.domain(count: ids.count) }
     }

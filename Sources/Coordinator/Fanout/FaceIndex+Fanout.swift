@@ -32,24 +32,30 @@ struct ShardAnswers<Answer: Sendable>: ShardGathering {
 }
 
 extension FaceIndex {
-    /// Asks the shards of the collection in parallel, each at the node of its primary; opens those that a node has not
+    /// Asks the shards of the collection in parallel, each at the node of its primary, or, `reading` what need not be all, at
+    /// any of its copies; opens those that a node has not
     /// opened yet, asks again where another copy may answer (at most `againMax` times), and follows the map where it
     /// changes. Ends at the scope's deadline. Every shard that gave no answer is counted and logged here, once, unless
     /// `quiet`: what is asked every second says so on its own screen.
     func gather<Gathered: ShardGathering>(
         _ empty: Gathered, from handle: CollectionHandle, _ scope: CallScope,
         choosing: @escaping @Sendable (CollectionMap) -> [CollectionMap.Shard] = { $0.shards },
-        againMax: Int = AskingAgain.most, quiet: Bool = false,
+        againMax: Int = AskingAgain.most, reading: Bool = false, quiet: Bool = false,
         ask: @escaping @Sendable (CollectionMap.Shard, ShardCall) async throws(ShardError) -> Gathered.Answer
     ) async -> Gathering<Gathered> {
+        let session = reading ? scope.session : nil
+        let anywhere = session.map { !$0.isStrong } ?? false
         let driver = FanoutDriver<Gathered>(
-            deadline: scope.deadline, looks: settings.placement == .registeredNodes && againMax > 0,
-            ask: { (shard) async throws(ShardError) in try await ask(shard, scope.call(shard)) },
+            deadline: scope.deadline, looks: settings.placement == .registeredNodes && againMax > 0 && !anywhere,
+            ask: { (shard) async throws(ShardError) in
+                try await ask(shard, scope.call(shard, session?.level(of: shard.id) ?? .strong))
+            },
             open: { (shard) async throws(ShardError) in try await self.openHolder(of: shard, in: handle, scope) },
-            locate: { await self.holderAndOthers(of: $0) },
-            readMap: { await self.newestMap(of: handle, scope) })
+            locate: { anywhere ? await self.nextCopy(of: $0) : await self.holderAndOthers(of: $0) },
+            readMap: { await self.newestMap(of: handle, scope, anywhere: anywhere) })
         let (outcome, map, asked) = await driver.run(
-            ShardFanout(await placed(handle.map), into: empty, choosing: choosing, againMax: againMax))
+            ShardFanout(
+                await placed(handle.map, anywhere: anywhere), into: empty, choosing: choosing, againMax: againMax))
         let gathering = Gathering(outcome: outcome, map: map, asked: asked)
         for missing in gathering.missing where !quiet { report(missing, handle, scope) }
         return gathering
@@ -58,9 +64,10 @@ extension FaceIndex {
     /// The same where nothing less than every shard asked will do.
     func complete<Gathered: ShardGathering>(
         _ empty: Gathered, from handle: CollectionHandle, _ scope: CallScope, againMax: Int = AskingAgain.most,
+        reading: Bool = false,
         ask: @escaping @Sendable (CollectionMap.Shard, ShardCall) async throws(ShardError) -> Gathered.Answer
     ) async throws(CoordinatorError) -> Gathered {
-        let gathering = await gather(empty, from: handle, scope, againMax: againMax, ask: ask)
+        let gathering = await gather(empty, from: handle, scope, againMax: againMax, reading: reading, ask: ask)
         if case .complete(let gathered) = gathering.outcome { return gathered }
         throw await incomplete(gathering, handle)
     }
@@ -87,11 +94,17 @@ extension FaceIndex {
         }
     }
 
+    private func placed(_ map: CollectionMap, anywhere: Bool) async -> CollectionMap {
+        anywhere ? await spread(map) : await placed(map)
+    }
+
     /// Nil when the map is gone or cannot be read or used.
-    private func newestMap(of handle: CollectionHandle, _ scope: CallScope) async -> CollectionMap? {
+    private func newestMap(
+        of handle: CollectionHandle, _ scope: CallScope, anywhere: Bool
+    ) async -> CollectionMap? {
         do throws(CoordinatorError) {
             guard case .map(let map)? = try await readFresh(.map(handle.collection.uid))?.value else { return nil }
-            return map.anchorCount == handle.secrets.anchors.count ? await placed(map) : nil
+            return map.anchorCount == handle.secrets.anchors.count ? await placed(map, anywhere: anywhere) : nil
         } catch {
             log.warning(
                 "a collection's map cannot be read again",

@@ -195,7 +195,7 @@ package final class LedgerReplica: LedgerService {
     private func confirm(_ running: Running, _ call: LedgerCall) async throws(LedgerError) {
         if running.condition.role?.isAlone == true { return }
         let refusal = await withCheckedContinuation { (continuation: CheckedContinuation<ShardError?, Never>) in
-            let read = WaitingRead(deadline: call.deadline) { continuation.resume(returning: $0) }
+            let read = WaitingRead(level: .strong, deadline: call.deadline) { continuation.resume(returning: $0) }
             if let refusal = running.inbox.add(.read(read)) { continuation.resume(returning: refusal) }
         }
         if let refusal { throw told(refusal, running) }

@@ -103,9 +103,9 @@ extension ReplicaInbox.Item {
     }
 }
 
-/// A read that must see everything acknowledged before it came, and its caller, who is resumed exactly once: then the
-/// published snapshot shows it.
+/// A read and its caller, who is resumed exactly once: then the published snapshot shows what it must see.
 struct WaitingRead: Sendable {
+    var level: ReadLevel
     var deadline: ContinuousClock.Instant
     var resume: @Sendable (ShardError?) -> Void
 }

@@ -76,7 +76,11 @@ extension ReplicaWriter {
     func begin(_ read: WaitingRead) {
         let number = newNumber()
         reads[number] = OpenRead(deadline: read.deadline, resume: read.resume)
-        step(.strongRead(number))
+        switch read.level {
+        case .strong: step(.strongRead(number))
+        case .session(let seen): step(.sessionRead(number, seen.generation, seen.lsn))
+        case .bounded(let milliseconds): step(.boundedRead(number, bound: milliseconds))
+        }
     }
 
     /// What the core answers: to the batch that is outstanding, or to a read.
@@ -100,10 +104,13 @@ extension ReplicaAnswer {
         case .committed(let index), .readable(let index): .success(index)
         case .unknown: .failure(.interrupted(shard))
         case .refused(.notPrimary): .failure(.notPrimary(shard))
-        case .refused(.notServing), .refused(.otherGeneration):
+        case .refused(.notServing):
             .failure(.notServing(shard, reason: "too few of its copies confirm that it decides"))
+        case .refused(.otherGeneration):
+            .failure(.notServing(shard, reason: "its copy is of another generation than what the session has seen"))
         case .refused(.busy): .failure(.busy(shard, reason: "too many requests wait for its other copies"))
-        case .refused(.late): .failure(.deadlineExceeded(shard))
+        case .refused(.late):
+            .failure(.notServing(shard, reason: "its copy has not heard of all that is to be seen"))
         }
     }
 }

@@ -16,8 +16,8 @@ final class ShardReplica: Sendable {
     /// Of the collection; nil until a coordinator has brought its key, which no disk has.
     private let identity: Mutex<FaceIdentityKeys?>
     let state: ShardState
-    private let published: PublishedReplica
-    private let inbox: ReplicaInbox<WaitingRequest>
+    let published: PublishedReplica
+    let inbox: ReplicaInbox<WaitingRequest>
     private let scanner: ReplicaScanner
     /// Lends its files to other copies.
     let desk: CopyDesk
@@ -121,32 +121,8 @@ final class ShardReplica: Sendable {
             candidates.append(ShardCandidate(score: hit.match.score, face: face))
         }
         return ShardSearchAnswer(
-            candidates: candidates, facesScored: hits.scored, buckets: hits.buckets, lsn: view.lsn,
+            candidates: candidates, facesScored: hits.scored, buckets: hits.buckets, at: position(view.lsn),
             tree: view.tree.index)
-    }
-
-    func faces(_ ids: [FaceID], _ call: ShardCall) async throws(ShardError) -> [StoredFace] {
-        try await confirm(call)
-        return try stored(call) { () throws(ReplicaError) in try state.lookup(ids) }
-    }
-
-    func list(after id: FaceID?, limit: Int, _ call: ShardCall) async throws(ShardError) -> FacePage {
-        try await confirm(call)
-        let faces = try stored(call) { () throws(ReplicaError) in try state.list(after: id, limit: limit + 1) }
-        return FacePage(faces: Array(faces.prefix(limit)), more: faces.count > limit)
-    }
-
-    func vector(_ id: FaceID, _ call: ShardCall) async throws(ShardError) -> RotatedVector? {
-        try await confirm(call)
-        while true {
-            _ = try view(call)
-            let rows = try read { () throws(ReplicaError) in try state.lookup([id]) }
-            guard !rows.isEmpty else { return nil }
-            let snapshot = try view(call).snapshot
-            if let locator = snapshot.locators(of: rows)?.first {
-                return try reading { () throws(SegmentError) in try snapshot.vector(at: locator) }
-            }
-        }
     }
 
     func statistics(_ call: ShardCall) throws(ShardError) -> ShardStatistics {
@@ -157,18 +133,6 @@ final class ShardReplica: Sendable {
             residentBytes: snapshot.residentBytes,
             diskBytes: snapshot.segments.reduce(0) { $0 + $1.segment.fileBytes }, lsn: view.lsn,
             writesRefused: published.condition.writesRefused ?? view.split.map { _ in "it is being split" })
-    }
-
-    /// Waits until the published snapshot is known to show everything acknowledged before the call: at once for the only
-    /// copy, for others after a round of all that are in sync.
-    private func confirm(_ call: ShardCall) async throws(ShardError) {
-        _ = try view(call)
-        if published.condition.role?.isAlone == true { return }
-        let refusal = await withCheckedContinuation { (continuation: CheckedContinuation<ShardError?, Never>) in
-            let read = WaitingRead(deadline: call.deadline) { continuation.resume(returning: $0) }
-            if let refusal = inbox.add(.read(read)) { continuation.resume(returning: refusal) }
-        }
-        if let refusal { throw refusal }
     }
 
     /// The collection's key, where a coordinator has brought it.
@@ -220,24 +184,6 @@ final class ShardReplica: Sendable {
     func stop(_ end: ReplicaEnd, done: @escaping @Sendable () -> Void) {
         // Refused only by an inbox that a stop before has closed.
         if inbox.add(.stop(end, done)) != nil { done() }
-    }
-
-    /// Rows with their records. A flush or compaction may move rows between the two reads; then both are made again.
-    private func stored(
-        _ call: ShardCall, _ rows: () throws(ReplicaError) -> [StateRow]
-    ) throws(ShardError) -> [StoredFace] {
-        while true {
-            _ = try view(call)
-            let rows = try read(rows)
-            let snapshot = try view(call).snapshot
-            guard let locators = snapshot.locators(of: rows) else { continue }
-            var faces: [StoredFace] = []
-            for (row, locator) in zip(rows, locators) {
-                let record = try reading { () throws(SegmentError) in try snapshot.record(at: locator) }
-                faces.append(StoredFace(id: row.id, externalImageID: row.externalImageID, record: record))
-            }
-            return faces
-        }
     }
 
     func splitProgress() throws(ShardError) -> SplitProgress {

@@ -28,8 +28,11 @@ final class ShardState: Sendable {
         }
     }
 
-    func applied() throws(ReplicaError) -> LogIndex {
-        LogIndex(UInt64(try read { try Int64.fetchOne($0, sql: "SELECT applied FROM meta") } ?? 0))
+    func applied() throws(ReplicaError) -> LogIndex { try read { try Self.applied($0) } }
+
+    private static func applied(_ database: Database) throws -> LogIndex {
+        let statement = try database.cachedStatement(sql: "SELECT applied FROM meta")
+        return LogIndex(UInt64(try Int64.fetchOne(statement) ?? 0))
     }
 
     /// The segments that the rows' places were written for, by rising number.
@@ -135,23 +138,29 @@ final class ShardState: Sendable {
     /// ExternalImageIds and places of the faces among `ids` that live, in FaceID order.
     func lookup(_ ids: [FaceID]) throws(ReplicaError) -> [StateRow] {
         // Most searches find nobody, and need not wait for a connection to the database to hear it.
-        guard !ids.isEmpty else { return [] }
-        return try read { database in
-            let statement = try database.cachedStatement(
-                sql: "SELECT id, external_image_id, segment, row FROM face WHERE id = ?")
-            return try ids.sorted().compactMap { id in
-                try Row.fetchOne(statement, arguments: [Data(id.bits.bytes)]).map(StateRow.init)
-            }
+        ids.isEmpty ? [] : try read { try Self.lookup(ids, in: $0) }
+    }
+
+    /// The same with what was applied then.
+    func find(_ ids: [FaceID]) throws(ReplicaError) -> FoundRows {
+        try read { FoundRows(rows: try Self.lookup(ids, in: $0), applied: try Self.applied($0)) }
+    }
+
+    private static func lookup(_ ids: [FaceID], in database: Database) throws -> [StateRow] {
+        let statement = try database.cachedStatement(
+            sql: "SELECT id, external_image_id, segment, row FROM face WHERE id = ?")
+        return try ids.sorted().compactMap { id in
+            try Row.fetchOne(statement, arguments: [Data(id.bits.bytes)]).map(StateRow.init)
         }
     }
 
-    func list(after id: FaceID?, limit: Int) throws(ReplicaError) -> [StateRow] {
+    func list(after id: FaceID?, limit: Int) throws(ReplicaError) -> FoundRows {
         try read { database in
             let rows = try Row.fetchAll(
                 database,
                 sql: "SELECT id, external_image_id, segment, row FROM face WHERE id > ? ORDER BY id LIMIT ?",
                 arguments: [Data(id?.bits.bytes ?? []), limit])
-            return rows.map(StateRow.init)
+            return FoundRows(rows: rows.map(StateRow.init), applied: try Self.applied(database))
         }
     }
 
@@ -186,6 +195,12 @@ final class ShardState: Sendable {
             throw ReplicaError.state(error, path: path)
         }
     }
+}
+
+/// Faces in FaceID order, and the log position they were read at.
+struct FoundRows {
+    var rows: [StateRow]
+    var applied: LogIndex
 }
 
 /// One live face as `state.sqlite` tells it.
