@@ -5,6 +5,8 @@ struct FaceClients {
         enum Change { case enrol(key: Int), delete(SimulatedFace) }
         let token: Int
         let change: Change
+        /// How often it was asked again.
+        var attempt = 0
     }
 
     /// When what is known of a face was known.
@@ -27,7 +29,11 @@ struct FaceClients {
 
     /// A new wish, or one that is not answered yet.
     mutating func wish(_ random: inout SeededRandom, at time: Int) -> Wish {
-        if !wishes.isEmpty, random.chance(400) { return wishes[random.below(wishes.count)] }
+        if !wishes.isEmpty, random.chance(400) {
+            let again = random.below(wishes.count)
+            wishes[again].attempt += 1
+            return wishes[again]
+        }
         tokens += 1
         var change = Wish.Change.enrol(key: random.below(Self.keys))
         if random.chance(400), !enrolled.isEmpty {
@@ -57,6 +63,9 @@ struct FaceClients {
         }
         return nil
     }
+
+    /// Whoever asks again does not hear the answer to what he asked before.
+    func listens(to wish: Wish) -> Bool { wishes.contains { $0.token == wish.token && $0.attempt == wish.attempt } }
 
     /// There was nothing to delete.
     mutating func gaveUp(_ token: Int) { wishes.removeAll { $0.token == token } }

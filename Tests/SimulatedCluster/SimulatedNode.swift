@@ -81,6 +81,8 @@ struct SimulatedNode {
     var counted: SimulatedElection?
     /// The primary's values for its writes, until they are in the log.
     var values: [UInt64: [UInt64]] = [:]
+    /// What requests are told once they are committed or confirmed.
+    var settled: [UInt64: [FaceBatch.Settlement]] = [:]
     var requests: UInt64 = 0
     /// This process fetches another copy's files.
     var isFetching = false

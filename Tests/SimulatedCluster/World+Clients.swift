@@ -43,9 +43,14 @@ extension World {
 
     func answered(_ number: RequestNumber, _ answer: ReplicaAnswer, by node: Int) {
         defer { answerSearch(number, answer, by: node) }
+        let settled = nodes[node].settled.removeValue(forKey: number.value) ?? []
         switch answer {
-        case .committed(let index): acknowledged(number, at: index, by: node)
-        case .readable(let index): checkRead(number, at: Int(index.value), by: node)
+        case .committed(let index):
+            acknowledged(number, at: index, by: node)
+            settle(settled)
+        case .readable(let index):
+            checkRead(number, at: Int(index.value), by: node)
+            settle(settled)
         case .unknown, .refused:
             checker.forget(number, at: node)
             nodes[node].values[number.value] = nil

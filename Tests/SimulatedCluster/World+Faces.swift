@@ -6,20 +6,22 @@ extension World {
     func write(_ node: Int) {
         guard let core = nodes[node].core else { return }
         let number = number(node)
-        var changes: [FaceChange] = []
+        var batch = FaceBatch()
         for _ in 0..<(1 + random.below(3)) {
-            let wish = checker.clients.wish(&random, at: now)
-            if let change = decide(wish, at: node, beside: changes, answers: core.isServing) { changes.append(change) }
+            decide(checker.clients.wish(&random, at: now), at: node, into: &batch)
+            guard !options.confirmsAnswers else { continue }
+            if core.isServing { settle(batch.settled) }
+            batch.settled = []
         }
-        guard !changes.isEmpty else { return }
-        nodes[node].values[number.value] = changes.map(\.word)
-        step(node, .write(number, records: changes.count))
+        guard !batch.changes.isEmpty || !batch.settled.isEmpty else { return }
+        nodes[node].settled[number.value] = batch.settled
+        guard !batch.changes.isEmpty else { return step(node, .strongRead(number)) }
+        nodes[node].values[number.value] = batch.changes.map(\.word)
+        step(node, .write(number, records: batch.changes.count))
     }
 
-    /// The record that carries the wish out; nil where there is nothing to write, or something to wait for.
-    private func decide(
-        _ wish: FaceClients.Wish, at node: Int, beside changes: [FaceChange], answers: Bool
-    ) -> FaceChange? {
+    /// What the wish comes to; nothing where it has to wait.
+    private func decide(_ wish: FaceClients.Wish, at node: Int, into batch: inout FaceBatch) {
         let table = nodes[node].table
         let face: SimulatedFace
         var isDelete = false
@@ -27,17 +29,26 @@ extension World {
         case .enrol(let key): face = table.face(of: key)
         case .delete(let known): (face, isDelete) = (known, true)
         }
-        let underWay = changes + nodes[node].values.values.joined().compactMap { FaceChange($0) }
-        guard !underWay.contains(where: { $0.token == wish.token || $0.face.key == face.key }) else { return nil }
+        let underWay = batch.changes + nodes[node].values.values.joined().compactMap { FaceChange($0) }
+        guard !underWay.contains(where: { $0.token == wish.token || $0.face.key == face.key }) else { return }
         if options.mistake != .tokensForgotten, let earlier = table.answer(to: wish.token) {
-            if answers { resolve(FaceChange(isDelete: isDelete, face: earlier, token: wish.token)) }
-            return nil
+            let change = FaceChange(isDelete: isDelete, face: earlier, token: wish.token)
+            return batch.settled.append(.init(wish: wish, done: change))
         }
         let change = FaceChange(isDelete: isDelete, face: face, token: wish.token)
-        guard table.holds(face) != isDelete else { return change }
         // An equal face lives, or there is none to delete: nothing to write.
-        if answers { isDelete ? checker.clients.gaveUp(wish.token) : resolve(change) }
-        return nil
+        if table.holds(face) == isDelete {
+            batch.changes.append(change)
+        } else {
+            batch.settled.append(.init(wish: wish, done: isDelete ? nil : change))
+        }
+    }
+
+    /// Clients hear what needed no record.
+    func settle(_ settlements: [FaceBatch.Settlement]) {
+        for settlement in settlements where checker.clients.listens(to: settlement.wish) {
+            if let change = settlement.done { resolve(change) } else { checker.clients.gaveUp(settlement.wish.token) }
+        }
     }
 
     /// A client hears that it was done.
@@ -50,4 +61,15 @@ extension World {
         nodes[node].disk.table = nodes[node].table
         nodes[node].disk.saved = nodes[node].applied
     }
+}
+
+/// What some requests come to: records, and answers that need none.
+struct FaceBatch {
+    struct Settlement {
+        let wish: FaceClients.Wish
+        /// What the wish comes to; nil where there was nothing to delete.
+        let done: FaceChange?
+    }
+    var changes: [FaceChange] = []
+    var settled: [Settlement] = []
 }

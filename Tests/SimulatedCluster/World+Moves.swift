@@ -101,6 +101,7 @@ extension World {
         nodes[node].up = false
         nodes[node].life += 1
         nodes[node].values = [:]
+        nodes[node].settled = [:]
         checker.crashed(node)
         endSearches(node)
         makeEmpty(node)

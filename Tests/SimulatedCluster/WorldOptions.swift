@@ -44,6 +44,10 @@ package struct WorldOptions: Hashable, Sendable {
     package var trimsLogs = false
     /// There is a machine more than copies, and an operator moves copies to whichever has none.
     package var movesCopies = false
+    /// What needs no record is answered once it is confirmed, as the product does. Worlds of earlier seeds answer it at once,
+    /// so that the corpus keeps its schedules; a deposed primary may then tell a client what is no longer so (8005842).
+    package var confirmsAnswers = true
+    private static let firstThatConfirms: UInt64 = 9_000_000
 
     /// Of one collection, each a world of its own, which a client searches together.
     package var shards = 1
@@ -65,6 +69,7 @@ package struct WorldOptions: Hashable, Sendable {
         trimsLogs = random.chance(400)
         movesCopies = random.chance(400)
         shards = random.chance(200) ? 2 : 1
+        confirmsAnswers = seed >= Self.firstThatConfirms
         if mutant == .confirmByOne { onlyOfFive() }
     }
 
