@@ -94,6 +94,8 @@ import Testing
         let bench = try await bench()
         let at = try await enrol(0..<50, bench).at
         let left = try #require(followers(bench).first)
+        // It has heard that what it holds is committed; else it would wait for a primary to say so.
+        #expect(try await count(left, .session(at), bench).faces.count == 50)
         for number in 0..<3 where number != left { await bench.kill(number) }
         #expect(try await count(left, .session(at), bench).faces.count == 50)
         #expect(try await count(left, .session(.zero), bench).faces.count == 50)
