@@ -39,6 +39,17 @@ import Testing
         #expect(script.acknowledge(1, 2).answers.isEmpty == (mutant == nil))
     }
 
+    @Test(arguments: [nil, Mutant.forgetEpoch]) func anEpochIsPersistedBeforeItIsActedOn(mutant: Mutant?) {
+        var script = ReplicaScript(1, ReplicaScript.configuration(epoch: 1, isr: [0, 1], minISR: 2), mutant: mutant)
+        let effects = script.message(.confirm(round: 1), 0, epoch: 3)
+        #expect(script.core.epoch == Epoch(3))
+        let acts = effects.firstIndex { if case .send = $0 { true } else { false } } ?? effects.endIndex
+        let persists = effects[..<acts].contains { effect in
+            if case .persist(let memory) = effect { memory.epoch == Epoch(3) } else { false }
+        }
+        #expect(persists == (mutant == nil))
+    }
+
     @Test(arguments: [nil, Mutant.noIdleNoop]) func theLastBatchIsConfirmed(mutant: Mutant?) {
         var script = primary(mutant)
         _ = script.write()

@@ -36,10 +36,13 @@ final class BenchShard: Sendable {
     func stop() async { await node.stop() }
 
     func enrol(_ rows: some Sequence<Int>, of faces: BenchCollection) async throws -> [FaceID] {
-        let new = rows.map { row in
+        // As requests have it: what is remembered of them is part of an enrolment's cost.
+        var random = SystemRandomNumberGenerator()
+        let token = RequestToken(.random(using: &random))
+        let new = rows.enumerated().map { position, row in
             NewFace(
                 vector: faces.vector(row), externalImageID: nil, record: FaceRecord(imageID: nil, detail: nil),
-                token: .none)
+                token: token.face(at: position))
         }
         return try await node.enrol(new, call).faces
     }

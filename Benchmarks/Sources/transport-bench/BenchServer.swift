@@ -79,6 +79,10 @@ private final class BenchShards: ShardService {
 
     func open(_ descriptor: ShardDescriptor, _ mode: OpenMode, _ call: ShardCall) async throws(ShardError) {}
     func drop(_ call: ShardCall) async throws(ShardError) {}
+    func retire(_ replica: ReplicaID, _ call: ShardCall) async throws(ShardError) {}
+    func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress {
+        throw .unknownShard(call.shard)
+    }
     func enrol(_ faces: [NewFace], _ call: ShardCall) async throws(ShardError) -> EnrolOutcome {
         throw .unknownShard(call.shard)
     }
@@ -102,4 +106,7 @@ private final class BenchShards: ShardService {
     ) async throws(NodeError) -> NodeStatistics {
         throw NodeError(node: node, reason: "a benchmark")
     }
+    func copies(
+        ofNode node: NodeID, of shard: ShardID?, deadline: ContinuousClock.Instant
+    ) async throws(NodeError) -> [HeldCopy] { [] }
 }
