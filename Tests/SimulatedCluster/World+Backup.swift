@@ -10,6 +10,7 @@ extension World {
             saved.version < store.state.configuration.version
         else { return }
         (isRestored, wasRestored) = (true, true)
+        newestBeforeBackup = store.state.configuration
         store.state = RegisterState(configuration: saved, revision: store.state.revision + 1)
         note("the register is restored to \(saved)")
         announceRegister()
@@ -36,6 +37,7 @@ extension World {
         newest.epoch = epoch
         newest = newest.reign(of: furthest, as: Incarnation(0))
         store.state = RegisterState(configuration: newest, revision: store.state.revision + 1)
+        newestBeforeBackup = nil
         note("the register is rebuilt as \(newest)")
         checkMembers("the rebuilding of the register")
     }

@@ -20,12 +20,20 @@ extension World {
         for place in stride(from: index + 1, through: disk.records.count, by: 1) {
             guard let committed = checker.committed(at: place) else { break }
             let own = disk.records[place - 1]
-            if own.epoch == committed.epoch { fail("S3 node \(node) removes committed \(place)") }
+            if own.epoch == committed.epoch, counts(node) { fail("S3 node \(node) removes committed \(place)") }
         }
         nodes[node].disk.records.removeLast(disk.records.count - index)
         nodes[node].disk.durable = min(disk.durable, index)
         nodes[node].disk.begin = min(disk.begin, index + 1)
         forgetRot(node)
+    }
+
+    /// On a register that a backup brought back a primary may be chosen who lacks what was committed without him; he cannot
+    /// serve. A copy that did not count for it either, and has not heard of the newer register, gives him what it holds of it:
+    /// nobody relied on that. Whoever counted knows the newer register, and does not follow him.
+    private func counts(_ node: Int) -> Bool {
+        guard let newest = newestBeforeBackup, !store.state.configuration.isNewer(than: newest) else { return true }
+        return newest.isr.contains(nodes[node].disk.replica)
     }
 
     func apply(_ node: Int, through index: Int) {

@@ -60,6 +60,8 @@ package final class World {
     /// The register stands as the backup had it, and nobody has put it right.
     var isRestored = false
     var wasRestored = false
+    /// The newest that was ever decided, when a backup of the store took it back.
+    var newestBeforeBackup: ShardConfiguration?
     /// What the operator is at.
     var move: SimulatedMove?
     var checker: Checker
