@@ -184,7 +184,7 @@ let package = Package(
             "ShardEngine",
             [
                 "FaceModel", "StorageIO", "KeyHierarchy", "VectorSearch", "WriteAheadLog", "SegmentStore",
-                "ClusterModel", "Replication", "AuditLedger", "SimulatedDisk",
+                "ClusterModel", "Replication", "AuditLedger", "SimulatedDisk", "TestBench",
             ]),
         tests("Coordinator", ["FaceModel", "ClusterModel", "KeyHierarchy", "AuditLedger", "ShardEngine", "TestBench"]),
         tests("Telemetry", [coreMetrics]),

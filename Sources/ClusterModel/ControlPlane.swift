@@ -226,6 +226,12 @@ package protocol ControlPlane: Sendable {
 extension ControlPlane {
     package func readFresh(_ key: RegisterKey) async throws(ControlPlaneError) -> Register? { try await read(key) }
 
+    /// The cluster that has an embedded server's registers now; nil where they are that server's own.
+    package func movedTo() async throws(ControlPlaneError) -> String? {
+        guard case .cluster(let cluster)? = try await read(.cluster)?.value else { return nil }
+        return cluster.movedTo
+    }
+
     /// The cluster's own register; whoever comes first makes it, with an id for life.
     package func cluster(
         makingWith generator: inout some RandomNumberGenerator

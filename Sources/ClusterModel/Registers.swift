@@ -111,10 +111,13 @@ package struct ClusterRegister: Hashable, Sendable {
     package var formatVersion: Int
     /// The node that keeps the ledger; missing until one has claimed it, and always when embedded.
     package var ledger: NodeID?
-    package init(id: Bits128, formatVersion: Int, ledger: NodeID? = nil) {
+    /// In an embedded server's registers: the name of the cluster that has them now. No server starts on them any more.
+    package var movedTo: String?
+    package init(id: Bits128, formatVersion: Int, ledger: NodeID? = nil, movedTo: String? = nil) {
         self.id = id
         self.formatVersion = formatVersion
         self.ledger = ledger
+        self.movedTo = movedTo
     }
 }
 

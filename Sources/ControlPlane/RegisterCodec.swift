@@ -11,6 +11,7 @@ package enum RegisterCodec {
             fields["id"] = cluster.id.text
             fields["format_version"] = cluster.formatVersion
             if let ledger = cluster.ledger { fields["ledger"] = ledger.text }
+            if let name = cluster.movedTo { fields["moved_to"] = name }
         case .tenant(let tenant):
             fields["tenant"] = tenant.tenant.text
             fields.put(tenant.created, as: "created_ms")
@@ -50,7 +51,8 @@ package enum RegisterCodec {
             return .cluster(
                 try ClusterRegister(
                     id: fields.bits("id"), formatVersion: fields.get("format_version"),
-                    ledger: fields.has("ledger") ? fields.name("ledger") : nil))
+                    ledger: fields.has("ledger") ? fields.name("ledger") : nil,
+                    movedTo: fields.has("moved_to") ? fields.get("moved_to") : nil))
         case "tenant":
             return .tenant(try TenantRegister(tenant: fields.name("tenant"), created: fields.time("created_ms")))
         case "key": return .accessKey(try accessKey(fields))

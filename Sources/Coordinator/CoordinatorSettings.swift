@@ -1,4 +1,4 @@
-import FaceModel
+package import FaceModel
 
 /// What a coordinator is told beside its ports.
 package struct CoordinatorSettings: Sendable {
@@ -14,18 +14,20 @@ package struct CoordinatorSettings: Sendable {
     package var shardsPerCollection: Int
     /// Of shards that are made from now on.
     package var replication: ReplicationSettings
+    package var ledger: LedgerCopies
     /// Nil while the control plane is followed closely; else how far behind this process may be, for people.
     package var controlPlaneStaleness: @Sendable () -> String?
 
     package init(
         placement: Placement = .embedded, shardsPerCollection: Int = 1,
-        replication: ReplicationSettings = .single,
+        replication: ReplicationSettings = .single, ledger: LedgerCopies = .single,
         controlPlaneStaleness: @escaping @Sendable () -> String? = { nil }
     ) {
         precondition((1...Limits.shardsPerCollectionMax).contains(shardsPerCollection), "checked at the start")
         self.placement = placement
         self.shardsPerCollection = shardsPerCollection
         self.replication = replication
+        self.ledger = ledger
         self.controlPlaneStaleness = controlPlaneStaleness
     }
 }
@@ -43,4 +45,21 @@ package struct ReplicationSettings: Hashable, Sendable {
         self.copies = copies
         self.minInSync = minInSync
     }
+}
+
+/// The nodes that are to keep copies of the ledger, and how many of them must have an entry before it is acknowledged.
+package struct LedgerCopies: Hashable, Sendable {
+    package var nodes: [NodeID]
+    package var minInSync: Int
+
+    /// In this process.
+    package static let single = LedgerCopies(nodes: [.embedded], minInSync: 1)
+
+    package init(nodes: [NodeID], minInSync: Int) {
+        precondition((1...max(1, nodes.count)).contains(minInSync), "checked at the start")
+        self.nodes = nodes
+        self.minInSync = minInSync
+    }
+
+    var replication: ReplicationSettings { ReplicationSettings(copies: max(1, nodes.count), minInSync: minInSync) }
 }

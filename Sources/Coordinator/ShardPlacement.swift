@@ -28,8 +28,9 @@ struct ShardPlacement {
     var count: Int { nodes.count }
     func has(_ node: NodeID) -> Bool { nodes.contains { $0.node == node } }
 
-    /// Where a copy that leaves `old` goes when the shard's others are on `others`; nil where there is no further node.
-    func place(beside others: [NodeID], leaving old: NodeID) -> NodeID? {
+    /// Where a further copy goes, or one that leaves `old`, when the shard's others are on `others`; nil where there is no
+    /// further node.
+    func place(beside others: [NodeID], leaving old: NodeID?) -> NodeID? {
         let chosen = nodes.filter { others.contains($0.node) }
         let free = nodes.filter { $0.node != old && !others.contains($0.node) }
         return free.min { a, b in rank(a, beside: chosen) < rank(b, beside: chosen) }?.node

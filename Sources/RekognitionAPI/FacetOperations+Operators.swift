@@ -43,6 +43,18 @@ extension Operation {
         return Answer(["Progress": .text(progress.rawValue), "To": .text(target.text)])
     }
 
+    /// Does the next step of giving the shard as many copies as are configured, and says how far it is.
+    static func replicateShard(_ call: Call) async throws(APIError) -> Answer {
+        let shard: ShardID = try call.fields.required("Shard", try call.fields.id("Shard"))
+        let report = try await call.index { (index) throws(CoordinatorError) in
+            try await index.replicate(shard, in: call.context)
+        }
+        return Answer([
+            "Done": .flag(report.isDone), "Copies": .number(Double(report.copies)),
+            "CopiesInSync": .number(Double(report.inSync)), "MinInSync": .number(Double(report.minInSync)),
+        ])
+    }
+
     static func resignPrimary(_ call: Call) async throws(APIError) -> Answer {
         let shard: ShardID = try call.fields.required("Shard", try call.fields.id("Shard"))
         try await call.index { (index) throws(CoordinatorError) in

@@ -12,6 +12,7 @@ extension Operation {
         Operation("FacetService.GetInclusionProof", .readSearchRecord, getInclusionProof),
         Operation("FacetService.GetStatus", .readStatus, getStatus),
         Operation("FacetService.MoveCopy", .manageCopies, moveCopy),
+        Operation("FacetService.ReplicateShard", .manageCopies, replicateShard),
         Operation("FacetService.SplitShard", .manageCopies, splitShard),
         Operation("FacetService.ResignPrimary", .manageCopies, resignPrimary),
         Operation("FacetService.RecoverShard", .manageCopies, recoverShard),

@@ -81,12 +81,13 @@ extension ReplicaCore {
 
     /// Of any set that could have decided something newer, one has answered. A new copy is in none of them, and its word is
     /// the store's; it counts where the register names too few to commit, as a shard's first one may: there is nobody in
-    /// such a set but who decided all that is newer.
+    /// such a set but who decided all that is newer. A shard has at least so many copies that its minimum is a majority,
+    /// however few are named while one is gone; the minimum may have been raised since this replica began.
     private func confirmRegister(_ reign: inout Reign) {
         let countsNew = configuration.isr.count < configuration.minISR || mutant == .newCopyConfirms
         let old = reign.others.filter { countsNew || !$0.isNew }
         let answered = old.count { $0.reconciled } + 1
-        let copies = max(timing.replicas, old.count + 1)
+        let copies = max(timing.replicas, 2 * configuration.minISR - 1, old.count + 1)
         if answered >= copies - configuration.minISR + 1 { reign.registerConfirmed = true }
     }
 

@@ -26,8 +26,8 @@ package struct ReplicaTiming: Hashable, Sendable {
     package var recordsPerAppend = 1_024
     /// Requests that wait in one replica.
     package var waitingMax = Limits.logInboxMax
-    /// Copies a shard should have.
+    /// Copies a shard has at least, where they are more than those of which its minimum is a majority.
     package var replicas: Int
 
-    package init(replicas: Int) { self.replicas = replicas }
+    package init(replicas: Int = 1) { self.replicas = replicas }
 }

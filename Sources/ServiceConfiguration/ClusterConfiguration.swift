@@ -98,6 +98,12 @@ package struct ClusterConfiguration: Equatable, Sendable {
         throw Self.unknown(name, key: "coordinators", there: coordinators.map(\.name.text), file: file)
     }
 
+    /// The nodes that are to keep copies of the ledger.
+    package var ledgerNodes: [NodeID] { nodes.filter(\.ledger).map(\.id) }
+
+    /// Of the ledger's copies, how many must have an entry before it is acknowledged: never all of several.
+    package var ledgerMinInSync: Int { max(1, min(replication.minInSync, ledgerNodes.count - 1)) }
+
     private static func unknown(_ name: String, key: String, there: [String], file: String) -> ConfigurationError {
         ConfigurationError(
             file: file, key: key, problem: "has no entry '\(name)'; there are \(there.joined(separator: ", "))")

@@ -86,7 +86,7 @@ package enum DataDirectoryError: Error, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .file(let error): "the data directory cannot be used: \(error)"
+        case .file(let error): "the data directory cannot be used: \(error.sentence)"
         case .inUse(let path): "another server is running on \(path); stop it, or name another directory with --data"
         case .keyMissing(let path):
             "the key file \(path) is missing, though the directory holds data sealed with it; put it back"

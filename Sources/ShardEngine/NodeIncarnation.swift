@@ -34,6 +34,23 @@ package enum NodeIncarnation {
         throw .contested(node: node)
     }
 
+    /// Gives the directory of the node `old`, which does not run, to `new`; how often the node has started, which must be
+    /// `known` times or more, stays. May be done again.
+    static func rename(
+        from old: NodeID, to new: NodeID, directory: String, files: any FileSystem, atLeast known: Incarnation
+    ) throws(NodeIncarnationError) -> Incarnation {
+        var found: Incarnation
+        do throws(NodeIncarnationError) {
+            found = try read(old, in: directory, on: files)
+        } catch {
+            guard case .otherNode(_, new.text) = error else { throw error }
+            found = try read(new, in: directory, on: files)
+        }
+        guard found >= known else { throw .rolledBack(directory: directory, found: found, register: known) }
+        try write(found, new, in: directory, on: files)
+        return found
+    }
+
     private static func read(
         _ node: NodeID, _ controlPlane: any ControlPlane
     ) async throws(NodeIncarnationError) -> (incarnation: Incarnation, revision: Revision)? {

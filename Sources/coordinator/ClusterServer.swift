@@ -48,6 +48,8 @@ struct ClusterServer {
                 placement: .registeredNodes, shardsPerCollection: configuration.shardsPerCollection,
                 replication: ReplicationSettings(
                     copies: configuration.replication.copies, minInSync: configuration.replication.minInSync),
+                ledger: LedgerCopies(
+                    nodes: configuration.ledgerNodes, minInSync: configuration.ledgerMinInSync),
                 controlPlaneStaleness: { registers.mirror.staleness.map { "\($0)" } }),
             now: Timestamp.now)
         try await service.serve(

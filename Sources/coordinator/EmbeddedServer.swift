@@ -58,11 +58,17 @@ struct EmbeddedServer {
     }
 
     private func openControlPlane(_ data: DataDirectory) async throws(ServerError) -> SQLiteControlPlane {
+        let (registers, cluster): (SQLiteControlPlane, String?)
         do throws(ControlPlaneError) {
-            return try SQLiteControlPlane(path: data.controlPlane)
+            registers = try SQLiteControlPlane(path: data.controlPlane)
+            cluster = try await registers.movedTo()
         } catch {
             throw .cannotStart("the control plane cannot be opened: \(error)")
         }
+        guard let cluster else { return registers }
+        throw .cannotStart(
+            "what is in \(data.path) belongs to the cluster '\(cluster)' since 'facectl control grow': start that cluster's "
+                + "nodes and coordinators")
     }
 
     /// The only copy; a ledger of earlier releases is taken over as it is.

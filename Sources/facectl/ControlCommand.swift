@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct ControlCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "control", abstract: "See to the control plane.", subcommands: [Rebuild.self])
+        commandName: "control", abstract: "See to the control plane.", subcommands: [Grow.self, Rebuild.self])
 
     struct Rebuild: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

@@ -26,10 +26,10 @@ struct KeyPlaceOptions: ParsableArguments {
     }
 
     /// `create` makes a data directory that is not there; without it a mistyped one is an error and no new directory.
-    func open(create: Bool = false) throws -> KeyStore {
+    func open(create: Bool = false) async throws -> KeyStore {
         do {
             if let config { return try Self.cluster(config, as: name) }
-            return try Self.embedded(data ?? DataOptions.standard, create: create)
+            return try await Self.embedded(data ?? DataOptions.standard, create: create)
         } catch let failure as Failure {
             throw failure
         } catch {
@@ -37,24 +37,34 @@ struct KeyPlaceOptions: ParsableArguments {
         }
     }
 
-    private static func embedded(_ path: String, create: Bool) throws -> KeyStore {
+    private static func embedded(_ path: String, create: Bool) async throws -> KeyStore {
         let data = DataDirectory(path: path, files: POSIXFileSystem())
         guard create || FileManager.default.fileExists(atPath: data.controlPlane) else {
             throw Failure(text: "there are no keys in \(path); --data names another directory")
         }
         try data.prepare()
         let masterKey = try data.masterKey()
-        return KeyStore(controlPlane: try SQLiteControlPlane(path: data.controlPlane), masterKey: masterKey)
+        let controlPlane = try SQLiteControlPlane(path: data.controlPlane)
+        if let cluster = try await controlPlane.movedTo() {
+            throw Failure(
+                text: "the keys of \(path) are those of the cluster '\(cluster)' since 'facectl control grow': give "
+                    + "its configuration with --config")
+        }
+        return KeyStore(controlPlane: controlPlane, masterKey: masterKey)
     }
 
     private static func cluster(_ file: String, as name: String?) throws -> KeyStore {
         let configuration = try ClusterConfiguration(file: file)
+        let masterKey = try DataDirectory.readKey(configuration.keyFile, on: POSIXFileSystem())
+        return KeyStore(controlPlane: try registers(of: configuration, as: name), masterKey: masterKey)
+    }
+
+    /// The cluster's etcd, which is shown the certificate of `name`.
+    static func registers(of configuration: ClusterConfiguration, as name: String?) throws -> EtcdControlPlane {
         guard let shown = name ?? configuration.etcdCertificate ?? configuration.coordinators.first?.name.text,
             let shown = NodeID(shown)
         else { throw Failure(text: "--name must be the name of a certificate of the cluster") }
-        let masterKey = try DataDirectory.readKey(configuration.keyFile, on: POSIXFileSystem())
-        return KeyStore(
-            controlPlane: try EtcdControlPlane(configuration.etcd(as: shown)), masterKey: masterKey)
+        return try EtcdControlPlane(configuration.etcd(as: shown))
     }
 }
 

@@ -38,7 +38,7 @@ struct KeysCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
-            let store = try place.open(create: true)
+            let store = try await place.open(create: true)
             let (id, secret) = try await store.create(person: person, roles: Set(role), tenant: tenant)
             if output.json {
                 try Output.json(["AccessKeyId": id, "SecretAccessKey": secret, "Person": person, "Roles": role])

@@ -4,7 +4,8 @@ struct ShardCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shard", abstract: "List and show shards and their copies, and say where those are.",
         subcommands: [
-            List.self, Show.self, Move.self, Rebuild.self, Resign.self, Recover.self, Split.self,
+            List.self, Show.self, Move.self, Rebuild.self, Resign.self, Replicate.self, Recover.self,
+            Split.self,
         ])
 
     struct List: AsyncParsableCommand {

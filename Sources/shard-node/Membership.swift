@@ -57,7 +57,9 @@ struct Membership {
                     of: node.id, with: others, minInSync: minInSync, using: &generator)
                 switch outcome {
                 case .copy(let replica, let begins): return (replica, begins)
-                case .elsewhere: log.error("this node has 'ledger: true', but the ledger's copies are on others")
+                case .elsewhere:
+                    log.error(
+                        "the ledger's copies are on other nodes; 'facectl shard replicate' gives it to this one, too")
                 case .keptBefore(let keeper):
                     log.error(
                         "this node has 'ledger: true', but the ledger is kept by another",

@@ -132,7 +132,7 @@ struct NodeProcess {
         }
     }
 
-    private var otherLedgers: [NodeID] { configuration.nodes.filter { $0.ledger && $0.id != node.id }.map(\.id) }
+    private var otherLedgers: [NodeID] { configuration.ledgerNodes.filter { $0 != node.id } }
 
     /// Opens the copy of the ledger that this node is configured to keep, before it serves anybody.
     private func openLedger(
@@ -141,10 +141,9 @@ struct NodeProcess {
         guard node.ledger else { return }
         let begun = try begunLedger(data)
         let others = otherLedgers
-        let minInSync = others.isEmpty ? 1 : min(configuration.replication.minInSync, others.count)
-        guard let copy = try await membership.ledgerCopy(of: cluster, with: others, minInSync: minInSync) else {
-            return
-        }
+        let copy = try await membership.ledgerCopy(
+            of: cluster, with: others, minInSync: configuration.ledgerMinInSync)
+        guard let copy else { return }
         try membership.requireLedger(begun: begun, begins: copy.begins, directory: data.ledger)
         do throws(DataDirectoryError) {
             try await ledger.open(copy.replica)

@@ -224,14 +224,7 @@ class Lab:
     def start(self) -> "Lab":
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_certificates()
-        (self.folder / "key").touch(mode=0o600)
-        (self.folder / "key").write_bytes(os.urandom(32))
-        if self.ledgers > 1:
-            secret = os.urandom(32)
-            for node in self.nodes[: self.ledgers]:
-                (self.folder / node.label).mkdir(mode=0o700)
-                (self.folder / node.label / "key").touch(mode=0o600)
-                (self.folder / node.label / "key").write_bytes(secret)
+        self._make_keys()
         # JSON is YAML.
         self.config.write_text(json.dumps(self._configuration(), indent=1))
         for group in (self.etcd, self.nodes, self.coordinators):
@@ -295,6 +288,13 @@ class Lab:
                 self.certificates.issue(role, process.label, process.host)
         self.certificates.issue("operator", "operator")
 
+    def _make_keys(self) -> None:
+        place_key(self.folder, os.urandom(32))
+        if self.ledgers > 1:
+            secret = os.urandom(32)
+            for node in self.nodes[: self.ledgers]:
+                place_key(self.folder / node.label, secret)
+
     def _make_access_key(self) -> None:
         for member in self.etcd:
             member.wait_ready()
@@ -339,6 +339,13 @@ class Lab:
             "search": {"threads": 1},
             "log": {"level": self.log_level},
         }
+
+
+def place_key(folder: Path, secret: bytes) -> None:
+    """The key file of a cluster or of a data directory."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / "key").touch(mode=0o600)
+    (folder / "key").write_bytes(secret)
 
 
 def parse_metrics(text: str) -> dict[str, float]:

@@ -139,6 +139,26 @@ import Testing
         #expect(change.joiners == [.init(replica: ReplicaScript.ids[3], incarnation: Incarnation(7))])
     }
 
+    /// A shard of one copy got others, and then a minimum of two, while this replica ran: what confirms its register is
+    /// reckoned by the new minimum. A new copy's word adds nothing, and taken in it would make an old register pass for newer.
+    @Test func aRaisedMinimumIsReckonedWith() throws {
+        var script = ReplicaScript(0, ReplicaScript.configuration(isr: [0], minISR: 1))
+        _ = script.register(ReplicaScript.configuration(epoch: 1, isr: [0], minISR: 1), revision: 2)
+        _ = script.synced()
+        let raised = ReplicaScript.configuration(epoch: 1, isr: [0, 1], minISR: 2, version: 2)
+        _ = script.register(raised, revision: 5)
+        #expect(script.write().answers.isEmpty && script.synced().answers.isEmpty)
+        #expect(script.acknowledge(1, 2).answers == [.committed(LogIndex(2))])
+        #expect(script.wait(3_000).transactions.isEmpty, "the silent member is one of two")
+        let again = ReplicaScript.configuration(epoch: 2, isr: [0, 1], learners: [2], minISR: 2, version: 2)
+        _ = script.register(again, revision: 7)
+        _ = script.synced()
+        let joining = script.message(.appended(match: script.core.log.last, version: 0), 2) + script.wait(1_100)
+        #expect(joining.transactions.isEmpty)
+        _ = script.acknowledge(1, script.core.log.last.value)
+        #expect(script.core.isServing)
+    }
+
     @Test func nothingIsRemovedBelowTheCommit() {
         var outline = LogOutline()
         outline.append(5, of: Epoch(1))

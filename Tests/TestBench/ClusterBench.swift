@@ -73,13 +73,24 @@ package final class ClusterBench: Sendable {
         controlPlane.overwrite(.shard(register))
     }
 
-    /// Another coordinator of the same cluster.
-    package func coordinator(staleness: String? = nil) -> FaceIndex {
+    /// Learners of the shard become members, as its primary decides.
+    package func takeIn(_ shard: ShardID, count: Int) {
+        guard var register = copies(of: shard)?.register else { return }
+        let joining = register.learners.prefix(count)
+        register.learners.removeFirst(joining.count)
+        register.inSync = (register.inSync + joining).sorted()
+        register.version += 1
+        controlPlane.overwrite(.shard(register))
+    }
+
+    /// Another coordinator of the same cluster, which may be configured otherwise.
+    package func coordinator(staleness: String? = nil, replication other: ReplicationSettings? = nil) -> FaceIndex {
         FaceIndex(
             controlPlane: controlPlane, shards: shards, ledger: ledger, extractor: FakeExtractor(),
             masterKey: masterKey,
             settings: CoordinatorSettings(
-                placement: .registeredNodes, replication: replication, controlPlaneStaleness: { staleness }),
+                placement: .registeredNodes, replication: other ?? replication,
+                controlPlaneStaleness: { staleness }),
             now: { Timestamp(milliseconds: 1_000) })
     }
 

@@ -9,7 +9,7 @@ extension FaceIndex {
         if case .cluster(let cluster)? = try await readOrReadFresh(.cluster)?.value, shard == ShardID(cluster.id) {
             guard isOperator else {
                 throw .impossibleMove(
-                    reason: "The ledger is everybody's: its copies are moved with a key of the operators' account, "
+                    reason: "The ledger is everybody's: its copies are seen to with a key of the operators' account, "
                         + TenantID.cluster.text)
             }
             return MovedShard(place: CollectionMap.Shard(id: shard, node: .embedded, roots: []), handle: nil)

@@ -1,5 +1,6 @@
 import ClusterModel
 package import FaceModel
+import Logging
 
 /// How far a move of a copy has come. Raw values are for programs.
 package enum MoveProgress: String, Hashable, Sendable {
@@ -16,7 +17,7 @@ package enum MoveProgress: String, Hashable, Sendable {
 /// cut short anywhere, and asked for again by anybody, until it is done. Each step leaves a shard that is whole.
 extension FaceIndex {
     /// A node may have to read much before its copy is open; who asks again finds it opening.
-    private static var openingLimit: Duration { .seconds(3) }
+    static var stepLimit: Duration { .seconds(3) }
 
     /// The next step of moving the shard's copy from one node to another; to which one, and how far it is.
     ///
@@ -40,7 +41,7 @@ extension FaceIndex {
         }
         let target = if let new { new } else { try await target(of: copies, leaving: old) }
         let move = CopyMove(
-            shard: found, copies: copies, old: old, new: target, scope: context.scope.within(Self.openingLimit))
+            shard: found, copies: copies, old: old, new: target, scope: context.scope.within(Self.stepLimit))
         return (try await step(move), target)
     }
 
@@ -93,12 +94,12 @@ extension FaceIndex {
         guard try await readFresh(.node(move.new)) != nil else {
             throw .impossibleMove(reason: "There is no node \(move.new)")
         }
-        return try await name(move, instead: nil)
+        return try await name(move)
     }
 
     /// Sees to it that the new copy is open. One whose files are not there, or not right, begins again under another
     /// name: nobody counts on it.
-    private func goOn(_ move: CopyMove, _ target: RegisteredCopy) async throws(CoordinatorError) -> MoveProgress {
+    func goOn(_ move: CopyMove, _ target: RegisteredCopy) async throws(CoordinatorError) -> MoveProgress {
         guard let handle = move.shard.handle else { return .copying }
         do throws(ShardError) {
             try await open(target.value.replica, .existing, handle, move)
@@ -129,8 +130,9 @@ extension FaceIndex {
         try await shards.open(handle.descriptor(of: move.place, replica), mode, move.call(on: move.new))
     }
 
-    private func name(
-        _ move: CopyMove, instead gone: RegisteredCopy?
+    /// Names a new copy on the move's new node, in the place of one that is gone there, and has the node make it.
+    func name(
+        _ move: CopyMove, instead gone: RegisteredCopy? = nil
     ) async throws(CoordinatorError) -> MoveProgress {
         var generator = SystemRandomNumberGenerator()
         let replica = ReplicaRegister(
@@ -147,9 +149,9 @@ extension FaceIndex {
         if let handle { changes.append(.unchanged(.map(handle.map.collection), expecting: handle.mapRevision)) }
         if let gone { changes.append(.delete(.replica(move.place.id, gone.value.replica), expecting: gone.revision)) }
         guard case .committed = try await commit(changes) else { return .copying }
-        log.notice(
-            "a copy of a shard is moved",
-            metadata: ["shard": "\(move.place.id)", "from": "\(move.old)", "to": "\(move.new)"])
+        var metadata: Logger.Metadata = ["shard": "\(move.place.id)", "to": "\(move.new)"]
+        if move.old != move.new { metadata["from"] = "\(move.old)" }
+        log.notice("a shard is given another copy", metadata: metadata)
         // A node opens and closes the ledger's copy by itself, as the registers say.
         guard let handle else { return .copying }
         do throws(ShardError) {
@@ -205,7 +207,7 @@ extension FaceIndex {
         guard let primary = copies.primary else { throw .notPrimary(place.id) }
         var there = place
         there.node = primary.value.node
-        try await shards.retire(replica, scope.within(Self.openingLimit).call(there))
+        try await shards.retire(replica, scope.within(Self.stepLimit).call(there))
     }
 
     private func said(_ move: CopyMove, _ error: ShardError) {

@@ -53,16 +53,3 @@ struct LedgerFiles: Sendable {
         try AtomicFile.write(Array(text.utf8), to: path, on: files)
     }
 }
-
-extension FileError {
-    /// One sentence for an operator.
-    var sentence: String {
-        switch self {
-        case .notFound(let path): "\(path) is missing"
-        case .alreadyExists(let path): "\(path) is there already"
-        case .noSpace(let path, let operation): "no space left on the disk of \(path) (\(operation))"
-        case .failed(let path, let operation, let code): "\(path): \(operation) failed with error \(code)"
-        case .truncated(let path, let offset, let wanted): "\(path) ends at byte \(offset), \(wanted) were expected"
-        }
-    }
-}

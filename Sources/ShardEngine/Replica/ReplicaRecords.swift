@@ -11,8 +11,8 @@ struct ReplicaRecords<Change> {
         var change: Change?
     }
 
-    /// Bytes of applied records that are kept.
-    private let keptBytesMax: Int
+    /// Bytes of applied records that are kept for other copies.
+    private var keptBytesMax: Int
     private var entries: [Entry] = []
     /// Entries before this one were let go.
     private var start = 0
@@ -20,11 +20,16 @@ struct ReplicaRecords<Change> {
     /// As far as records were taken to be applied.
     private(set) var taken: LogIndex
 
-    /// `taken`: the applied index; the next record to be added is behind it.
-    init(after taken: LogIndex, keptBytesMax: Int) {
+    /// `taken`: the applied index; the next record to be added is behind it. `copies`: of the shard, with this one.
+    init(after taken: LogIndex, copies: Int) {
         self.taken = taken
-        self.keptBytesMax = keptBytesMax
+        keptBytesMax = Self.bytesKept(for: copies)
     }
+
+    /// Copies come and go.
+    mutating func keep(for copies: Int) { keptBytesMax = Self.bytesKept(for: copies) }
+
+    private static func bytesKept(for copies: Int) -> Int { copies > 1 ? Limits.replicaRecordsKeptBytes : 0 }
 
     /// The position of the first record that is still here; one past the last where there is none.
     private var first: LogIndex { start < entries.count ? entries[start].record.lsn : taken.next }

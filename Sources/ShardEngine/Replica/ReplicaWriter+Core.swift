@@ -34,6 +34,7 @@ extension ReplicaWriter {
     }
 
     private func persist(_ remembered: ReplicaMemory) {
+        records.keep(for: remembered.register.configuration.named.count)
         while true {
             do throws(FileError) {
                 return try memory.write(remembered)

@@ -57,13 +57,11 @@ final class ReplicaWriter<Content: ReplicaContent> {
         self.inbox = inbox
         self.surroundings = surroundings
         self.logger = logger
-        let configuration = opened.memory.register.configuration
-        let copies = configuration.named.count
-        records = ReplicaRecords(after: applied, keptBytesMax: copies > 1 ? Limits.replicaRecordsKeptBytes : 0)
+        records = ReplicaRecords(after: applied, copies: opened.memory.register.configuration.named.count)
         for record in unapplied { records.append(.init(record: record, change: nil)) }
         core = ReplicaCore(
             id: replica, incarnation: surroundings.incarnation,
-            timing: .product(copies: configuration.copiesAtLeast, recordBytes: recordBytes), memory: opened.memory,
+            timing: .product(recordBytes: recordBytes), memory: opened.memory,
             scanned: opened.scanned, applied: applied, at: .now)
     }
 
@@ -201,16 +199,10 @@ struct OpenRead {
     let resume: (ShardError?) -> Void
 }
 
-extension ShardConfiguration {
-    /// What a shard of this minimum has at least: a majority of them is in sync. How many are named says something else
-    /// while one of them is moved, and when one is gone.
-    fileprivate var copiesAtLeast: Int { 2 * minISR - 1 }
-}
-
 extension ReplicaTiming {
     /// Letters stay well below what a frame holds, however large a record usually is.
-    static func product(copies: Int, recordBytes: Int) -> ReplicaTiming {
-        var timing = ReplicaTiming(replicas: copies)
+    static func product(recordBytes: Int) -> ReplicaTiming {
+        var timing = ReplicaTiming()
         timing.idleConfirm = Limits.idleConfirmMilliseconds
         timing.recordsPerAppend = max(16, min(1_024, Limits.replicaLetterBytes / recordBytes))
         return timing
