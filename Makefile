@@ -76,10 +76,11 @@ check: ## format and tidy tests
 format: ## rewrite the sources as the format lint wants them
 	@swift format --in-place --parallel --recursive Sources Tests Package.swift Benchmarks/Package.swift Benchmarks/Sources/*-bench
 
-soak: build ## the long tests: 1,000,000 mutated frames and engine operations, 1,000 kills, 500 losses of power, 60 cuts, rot everywhere, 80 restarts, 10 min without etcd
+soak: build ## the long tests: 1,000,000 mutated frames and engine operations, 50,000 turned bits, 1,000 kills, 500 losses of power, 60 cuts, rot everywhere, 80 restarts, 10 min without etcd
 	$(call step,build of the Swift tests,$(BUILD_TESTS))
 	$(call step,fuzz,FACET_FUZZ=1000000 $(TEST) --filter FuzzTests)
 	$(call step,engine beside its model,FACET_ENGINE_OPS=1000000 $(TEST) --filter EngineModelTests)
+	$(call step,bits that turn,FACET_FLIPS=50000 $(TEST) --filter ShardRotTests)
 	$(call step,soak,FACET_KILLS=1000 FACET_POWER_CUTS=400 FACET_SITE_CUTS=100 FACET_ROT_FLIPS=400 FACET_RESTARTS=10 \
 		FACET_ETCD_AWAY=600 FACET_PARTITIONS=10 $(PYTHON) -m pytest Tests/ProcessTests \
 		-k 'kill9 or power or partitions or rot or restart or without_etcd' --durations=5)

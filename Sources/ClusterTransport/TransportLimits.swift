@@ -28,6 +28,4 @@ enum TransportLimits {
     static let fileNameBytesMax = 64
     /// Copies that a node says it holds.
     static let heldCopiesMax = 65_536
-    /// Of log positions, epochs, versions and counts: far from where arithmetic ends.
-    static let positionMax: UInt64 = 1 << 62
 }

@@ -47,7 +47,7 @@ package struct SessionToken: Hashable, Sendable {
         for start in stride(from: 17, to: bytes.count, by: Self.positionBytes) {
             let shard = ShardID(Bits128(bigEndian: bytes[start..<start + 16]))
             let lsn = Self.number(bytes[start + 20..<start + 28])
-            guard lsn <= UInt64(Int64.max), positions[shard] == nil else { return nil }
+            guard lsn <= Limits.positionMax, positions[shard] == nil else { return nil }
             let generation = Generation(UInt32(Self.number(bytes[start + 16..<start + 20])))
             positions[shard] = ShardPosition(generation, LogIndex(lsn))
         }

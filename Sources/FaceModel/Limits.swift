@@ -54,6 +54,8 @@ package enum Limits {
     package static let confirmSecondsMax = 10
     /// Records within which a write that is asked again is answered as it was the first time.
     package static let requestsRemembered: UInt64 = 1 << 20
+    /// Of log positions, epochs, versions and counts that come from elsewhere: far from where arithmetic ends.
+    package static let positionMax: UInt64 = 1 << 62
     // Segments.
     package static let bufferFacesMax = 8_192
     /// From here the buffer is made a segment; between here and the maximum one more batch fits.

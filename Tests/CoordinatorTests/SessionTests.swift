@@ -44,6 +44,12 @@ import Testing
         for text in ["", "x", "AQ==", cut, token.text + token.text, "Ag" + token.text.dropFirst(2)] {
             #expect(SessionToken(text) == nil, "\(text)")
         }
+        // Nodes take no position beyond it, so one that is made up is the client's mistake, and told so here.
+        for (lsn, isOne) in [(Limits.positionMax, true), (Limits.positionMax + 1, false)] {
+            var made = token
+            for shard in token.positions.keys { made.positions[shard] = ShardPosition(Generation(0), LogIndex(lsn)) }
+            #expect((SessionToken(made.text) != nil) == isOne)
+        }
     }
 
     @Test func everyCopyIsAskedInTurns() async throws {

@@ -85,6 +85,8 @@ def test_the_last_copy_of_a_shard_answers_sessions_and_nothing_else(lab: Lab) ->
     for headers in ({}, {"x-facet-consistency": "bounded=1"}):
         refused = listing(coordinator, name, headers)
         assert refused.status != 200 and shard["Shard"] in refused.message, refused.message
+        if not headers:
+            assert refused.error == "ProvisionedThroughputExceededException", refused.message
     for victim in victims:
         victim.start()
     coordinator.wait_until("strong again", lambda: listing(coordinator, name, {}).status == 200, seconds=60)

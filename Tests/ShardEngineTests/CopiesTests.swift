@@ -165,7 +165,7 @@ import Testing
             return await group.reduce(into: [ShardError?]()) { $0.append($1) }
         }
         #expect(ends.contains { if case .busy? = $0 { true } else { false } })
-        #expect(ends.contains { if case .deadlineExceeded? = $0 { true } else { false } })
+        #expect(ends.contains { if case .notServing? = $0 { true } else { false } })
         await bench.stop()
     }
 

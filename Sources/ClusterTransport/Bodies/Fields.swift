@@ -120,8 +120,8 @@ enum Fields {
 
     /// A log position, an epoch, a version or a count of starts.
     static func position(_ value: UInt64, _ field: String) throws(BodyError) -> UInt64 {
-        guard value <= TransportLimits.positionMax else {
-            throw BodyError(field, "\(value); \(TransportLimits.positionMax) at most")
+        guard value <= Limits.positionMax else {
+            throw BodyError(field, "\(value); \(Limits.positionMax) at most")
         }
         return value
     }

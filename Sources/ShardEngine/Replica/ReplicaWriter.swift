@@ -147,12 +147,20 @@ final class ReplicaWriter<Content: ReplicaContent> {
         let now = ContinuousClock.now
         for (number, read) in reads where read.deadline <= now {
             reads[number] = nil
-            read.resume(.deadlineExceeded(shard))
+            read.resume(unconfirmed)
         }
-        for request in waiting where request.deadline <= now {
-            request.refuse(.deadlineExceeded(shard))
-        }
+        for request in waiting where request.deadline <= now { request.refuse(unconfirmed) }
         waiting.removeAll { $0.deadline <= now }
+    }
+
+    /// Why nothing was done in time.
+    private var unconfirmed: ShardError {
+        guard !core.isAlone else { return .deadlineExceeded(shard) }
+        let reason =
+            core.isPrimary
+            ? "not all of its copies in sync have confirmed it in time"
+            : "this copy has not heard in time what the others have"
+        return .notServing(shard, reason: reason)
     }
 
     private func close(_ end: ReplicaEnd) {

@@ -40,7 +40,7 @@ extension ShardReplica {
         if published.condition.role?.isAlone == true { return }
         if case .session(let seen) = call.level, try shows(view.lsn, seen) { return }
         let refusal = await withCheckedContinuation { (continuation: CheckedContinuation<ShardError?, Never>) in
-            let read = WaitingRead(level: call.level, deadline: call.deadline) { continuation.resume(returning: $0) }
+            let read = WaitingRead(level: call.level, deadline: call.patience) { continuation.resume(returning: $0) }
             if let refusal = inbox.add(.read(read)) { continuation.resume(returning: refusal) }
         }
         if let refusal { throw refusal }
@@ -72,5 +72,14 @@ extension ShardReplica {
             }
             return FacePage(faces: faces, more: false, at: position(found.applied))
         }
+    }
+}
+
+extension ShardCall {
+    private static let answerTime = Duration.milliseconds(500)
+
+    /// Until when other copies are waited for: whoever asked is to hear that it was in vain, and why.
+    var patience: ContinuousClock.Instant {
+        deadline - min(ContinuousClock.now.duration(to: deadline) / 5, Self.answerTime)
     }
 }

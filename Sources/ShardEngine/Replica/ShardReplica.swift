@@ -83,7 +83,7 @@ final class ShardReplica: Sendable {
             }
         let outcome = await withCheckedContinuation {
             (continuation: CheckedContinuation<Result<ProposalOutcome, ShardError>, Never>) in
-            let waiting = WaitingRequest(roots: call.roots, request: proposal, deadline: call.deadline) {
+            let waiting = WaitingRequest(roots: call.roots, request: proposal, deadline: call.patience) {
                 continuation.resume(returning: $0)
             }
             if let refusal = inbox.add(.request(waiting)) { continuation.resume(returning: .failure(refusal)) }
