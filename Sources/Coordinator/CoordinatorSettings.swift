@@ -15,12 +15,14 @@ package struct CoordinatorSettings: Sendable {
     /// Of shards that are made from now on.
     package var replication: ReplicationSettings
     package var ledger: LedgerCopies
+    /// How long a node may be silent before its copies are made anew elsewhere; nil: for ever.
+    package var replacesAfter: Duration?
     /// Nil while the control plane is followed closely; else how far behind this process may be, for people.
     package var controlPlaneStaleness: @Sendable () -> String?
 
     package init(
         placement: Placement = .embedded, shardsPerCollection: Int = 1,
-        replication: ReplicationSettings = .single, ledger: LedgerCopies = .single,
+        replication: ReplicationSettings = .single, ledger: LedgerCopies = .single, replacesAfter: Duration? = nil,
         controlPlaneStaleness: @escaping @Sendable () -> String? = { nil }
     ) {
         precondition((1...Limits.shardsPerCollectionMax).contains(shardsPerCollection), "checked at the start")
@@ -28,6 +30,7 @@ package struct CoordinatorSettings: Sendable {
         self.shardsPerCollection = shardsPerCollection
         self.replication = replication
         self.ledger = ledger
+        self.replacesAfter = replacesAfter
         self.controlPlaneStaleness = controlPlaneStaleness
     }
 }

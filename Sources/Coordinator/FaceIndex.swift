@@ -20,6 +20,7 @@ package final class FaceIndex: Sendable {
     let directories = BucketDirectories()
     let starts = NodeStarts()
     let seat = ControllerSeat()
+    let silence = SilentNodes()
     let log = Logger(label: "facet.coordinator")
     let measures = CoordinatorMetrics()
     let standings: StandingKeeper

@@ -31,6 +31,8 @@ package struct ClusterConfiguration: Equatable, Sendable {
         package var copies: Int
         /// How many copies must have a record before it is acknowledged, 1...`copies`.
         package var minInSync: Int
+        /// Seconds that a node may be silent before its copies are made anew on others; 0: never.
+        package var replaceAfterSeconds: Int
     }
 
     package var name: String
@@ -124,7 +126,8 @@ extension ClusterConfiguration.Replication {
     fileprivate init(_ section: inout ConfigurationSection) throws(ConfigurationError) {
         copies = try section.integer("copies", in: 1...Self.copiesMax) ?? 3
         minInSync = try section.integer("min_in_sync", in: 1...copies) ?? min(2, copies)
-        try section.finish(allowed: ["copies", "min_in_sync"])
+        replaceAfterSeconds = try section.integer("replace_after_seconds", in: 0...604_800) ?? 600
+        try section.finish(allowed: ["copies", "min_in_sync", "replace_after_seconds"])
     }
 }
 

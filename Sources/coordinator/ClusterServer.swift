@@ -19,6 +19,9 @@ struct ClusterServer {
     /// How long a start waits for nodes to open their shards; what is not open then is opened when it is asked.
     private static let openLimit = Duration.seconds(5)
 
+    /// Between two steps of replacing copies on nodes that are gone.
+    private static let replaceInterval = Duration.seconds(1)
+
     private let configuration: ClusterConfiguration
     private let coordinator: ClusterConfiguration.Coordinator
 
@@ -50,6 +53,7 @@ struct ClusterServer {
                     copies: configuration.replication.copies, minInSync: configuration.replication.minInSync),
                 ledger: LedgerCopies(
                     nodes: configuration.ledgerNodes, minInSync: configuration.ledgerMinInSync),
+                replacesAfter: configuration.replication.replacesAfter,
                 controlPlaneStaleness: { registers.mirror.staleness.map { "\($0)" } }),
             now: Timestamp.now)
         try await service.serve(
@@ -61,6 +65,9 @@ struct ClusterServer {
                 },
                 Repeated(every: Self.openInterval, complaint: "copies cannot be opened now") {
                     () async throws(CoordinatorError) in try await index.openCopies(within: Self.openLimit)
+                },
+                Repeated(every: Self.replaceInterval, complaint: "lost copies cannot be replaced now") {
+                    () async throws(CoordinatorError) in try await index.replaceLostCopies()
                 },
             ])
         await extractor.stop()
@@ -91,4 +98,8 @@ struct ClusterServer {
             throw .cannotStart("the control plane cannot be used: \(error)")
         }
     }
+}
+
+extension ClusterConfiguration.Replication {
+    fileprivate var replacesAfter: Duration? { replaceAfterSeconds > 0 ? .seconds(replaceAfterSeconds) : nil }
 }

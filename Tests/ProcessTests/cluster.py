@@ -194,13 +194,14 @@ class Lab:
     def __init__(
         self, folder: Path, nodes: int = 4, coordinators: int = 2, members: int = 1, deadline: int = 30,
         proxied: Iterable[str] = (), log_level: str = "info", copies: int = 1, ledgers: int = 1,
-        unsynced: Path | None = None, seed: int = 1,
+        unsynced: Path | None = None, seed: int = 1, replace_after: int = 600,
     ) -> None:
         self.folder = folder
         self.config = folder / "cluster.yaml"
         self.deadline = deadline
         self.log_level = log_level
         self.copies = copies
+        self.replace_after = replace_after
         self.ledgers = ledgers
         self.etcd = [Etcd(self, f"etcd-{number + 1}") for number in range(members)]
         self.nodes = [Node(self, f"node-{number + 1}") for number in range(nodes)]
@@ -318,7 +319,9 @@ class Lab:
             "tls": {"directory": str(self.folder / "certs")},
             "etcd": {"endpoints": [member.endpoint for member in self.etcd], "certificate": "operator"},
             "collections": {"shards": len(self.nodes)},
-            "replication": {"copies": self.copies, "min_in_sync": min(2, self.copies)},
+            "replication": {
+                "copies": self.copies, "min_in_sync": min(2, self.copies), "replace_after_seconds": self.replace_after,
+            },
             "limits": {"deadlineSeconds": self.deadline},
             "nodes": {
                 node.label: {

@@ -134,3 +134,28 @@ def test_what_cannot_be_moved_is_refused(lab: Lab) -> None:
     ]:
         assert reason in operate(lab, "shard", *arguments, fails=True)
     assert len(nodes(lab.shards(COLLECTION)[0])) == 3
+
+
+def test_copies_of_a_node_that_is_gone_are_made_anew_by_the_controller(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(Lab, copies=3, replace_after=3)
+    lab.coordinators[0].client().create_collection(CollectionId=COLLECTION)
+    faces = lab.coordinators[0].index_vectors(
+        COLLECTION, unit_vectors(200, seed=1), [f"f{number}" for number in range(200)]
+    )
+    wait_whole(lab)
+    gone = lab.node("node-3")
+    lost = {shard["Shard"] for shard in lab.shards(COLLECTION) if gone.label in nodes(shard)}
+    assert lost
+    with Clients(lab, enrol) as writers:
+        gone.kill()
+        lab.coordinators[0].wait_until(
+            "replaced", lambda: all(gone.label not in nodes(shard) for shard in lab.shards(COLLECTION)), seconds=60
+        )
+        wait_whole(lab)
+        writers.wait_for(20)
+    require_kept(lab, writers)
+    assert set(faces) <= set(lab.coordinators[1].face_ids(COLLECTION))
+    assert sum(coordinator.log.count("its copies are made anew on others") for coordinator in lab.coordinators) == 1
+    # What was moved away while it was gone it does not serve; its files are an operator's to remove.
+    gone.start()
+    assert gone.metrics()["facet_node_shards"] == 0

@@ -10,7 +10,7 @@ private let whole = """
     tls: {directory: certs}
     etcd: {endpoints: ["https://127.0.0.1:2379"], certificate: etcd-client}
     collections: {shards: 4}
-    replication: {copies: 5, min_in_sync: 3}
+    replication: {copies: 5, min_in_sync: 3, replace_after_seconds: 60}
     limits: {deadlineSeconds: 5}
     nodes:
       node-1: {address: "127.0.0.1:9101", monitor: "127.0.0.1:9201", zone: a, data: d1, memory: 2 GiB, ledger: true}
@@ -42,7 +42,7 @@ private let whole = """
         #expect(cluster.name == "lab" && cluster.etcdCertificate == "etcd-client" && cluster.shardsPerCollection == 4)
         #expect(cluster.deadlineSeconds == 5 && cluster.service.searchThreads == 3 && cluster.service.mapPlanes)
         #expect(try !EmbeddedConfiguration(yaml: "search: {planes: memory}", file: "f").service.mapPlanes)
-        #expect(cluster.replication == .init(copies: 5, minInSync: 3))
+        #expect(cluster.replication == .init(copies: 5, minInSync: 3, replaceAfterSeconds: 60))
         let node = try cluster.node("node-1", file: "f")
         #expect(node.memoryBytes == 2 << 30 && node.ledger && node.zone == "a" && node.listen == node.address)
         let other = try cluster.node("node-2", file: "f")
@@ -56,9 +56,10 @@ private let whole = """
         ("replication: {copies: 7, min_in_sync: 4}", 7, 4),
     ])
     func aClusterKeepsThreeCopiesUnlessToldOtherwise(section: String, copies: Int, minInSync: Int) throws {
-        let text = whole.replacingOccurrences(of: "replication: {copies: 5, min_in_sync: 3}", with: section)
+        let own = "replication: {copies: 5, min_in_sync: 3, replace_after_seconds: 60}"
+        let text = whole.replacingOccurrences(of: own, with: section)
         let cluster = try ClusterConfiguration(yaml: text, file: "f")
-        #expect(cluster.replication == .init(copies: copies, minInSync: minInSync))
+        #expect(cluster.replication == .init(copies: copies, minInSync: minInSync, replaceAfterSeconds: 600))
     }
 
     @Test(arguments: [

@@ -84,12 +84,14 @@ package final class ClusterBench: Sendable {
     }
 
     /// Another coordinator of the same cluster, which may be configured otherwise.
-    package func coordinator(staleness: String? = nil, replication other: ReplicationSettings? = nil) -> FaceIndex {
+    package func coordinator(
+        staleness: String? = nil, replication other: ReplicationSettings? = nil, replacesAfter: Duration? = nil
+    ) -> FaceIndex {
         FaceIndex(
             controlPlane: controlPlane, shards: shards, ledger: ledger, extractor: FakeExtractor(),
             masterKey: masterKey,
             settings: CoordinatorSettings(
-                placement: .registeredNodes, replication: other ?? replication,
+                placement: .registeredNodes, replication: other ?? replication, replacesAfter: replacesAfter,
                 controlPlaneStaleness: { staleness }),
             now: { Timestamp(milliseconds: 1_000) })
     }

@@ -5,7 +5,11 @@ import FaceModel
 extension FaceIndex {
     /// A shard of the account's collections, made. The operators' account has all of them, and the ledger.
     func find(_ shard: ShardID, _ context: CallContext) async throws(CoordinatorError) -> MovedShard {
-        let isOperator = context.tenant == .cluster
+        try await find(shard, as: context.tenant)
+    }
+
+    func find(_ shard: ShardID, as tenant: TenantID) async throws(CoordinatorError) -> MovedShard {
+        let isOperator = tenant == .cluster
         if case .cluster(let cluster)? = try await readOrReadFresh(.cluster)?.value, shard == ShardID(cluster.id) {
             guard isOperator else {
                 throw .impossibleMove(
@@ -19,7 +23,7 @@ extension FaceIndex {
             else { continue }
             for register in try await list(.allCollections) {
                 guard case .collection(let collection) = register.value, collection.uid == map.collection,
-                    isOperator || collection.tenant == context.tenant,
+                    isOperator || collection.tenant == tenant,
                     let map = try await readFresh(.map(map.collection)), case .map(let value) = map.value
                 else { continue }
                 return MovedShard(place: place, handle: try handle(collection, value, revision: map.revision))

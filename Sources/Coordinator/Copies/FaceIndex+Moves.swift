@@ -30,7 +30,14 @@ extension FaceIndex {
         guard settings.placement == .registeredNodes else {
             throw .impossibleMove(reason: "This server is the only node there is")
         }
-        let found = try await find(shard, context)
+        return try await move(try await find(shard, context), from: old, to: new, context.scope)
+    }
+
+    /// The same, whoever asks.
+    func move(
+        _ found: MovedShard, from old: NodeID, to new: NodeID?, _ scope: CallScope
+    ) async throws(CoordinatorError) -> (progress: MoveProgress, to: NodeID) {
+        let shard = found.place.id
         guard try await readFresh(.split(shard)) == nil else {
             throw .impossibleMove(reason: "The shard is being split; its halves can be moved when it is")
         }
@@ -41,7 +48,7 @@ extension FaceIndex {
         }
         let target = if let new { new } else { try await target(of: copies, leaving: old) }
         let move = CopyMove(
-            shard: found, copies: copies, old: old, new: target, scope: context.scope.within(Self.stepLimit))
+            shard: found, copies: copies, old: old, new: target, scope: scope.within(Self.stepLimit))
         return (try await step(move), target)
     }
 

@@ -1,0 +1,34 @@
+import FaceModel
+import Synchronization
+
+/// Since when nodes say nothing, as far as this coordinator knows: it counts from when it began to ask.
+final class SilentNodes: Sendable {
+    private struct State {
+        var heard: [NodeID: ContinuousClock.Instant] = [:]
+        /// Whose copies are being replaced; said once.
+        var given: Set<NodeID> = []
+    }
+    private let state = Mutex(State())
+
+    /// Of all nodes `answered` have answered.
+    func note(_ nodes: [NodeID], answered: Set<NodeID>, at now: ContinuousClock.Instant) {
+        state.withLock { state in
+            state.heard = state.heard.filter { nodes.contains($0.key) }
+            state.given.subtract(answered)
+            for node in nodes where answered.contains(node) || state.heard[node] == nil { state.heard[node] = now }
+        }
+    }
+
+    /// In the order of their names.
+    func silent(for limit: Duration, at now: ContinuousClock.Instant) -> [NodeID] {
+        state.withLock { state in
+            state.heard.filter { $0.value + limit <= now }.map(\.key).sorted { $0.text < $1.text }
+        }
+    }
+
+    /// True the first time since the node was last heard.
+    func giveUp(_ node: NodeID) -> Bool { state.withLock { $0.given.insert(node).inserted } }
+
+    /// Another looks after it, and what is known grows old.
+    func forget() { state.withLock { $0 = State() } }
+}
