@@ -278,6 +278,24 @@ import Testing
         }
     }
 
+    /// Another split may have been wanted by then: halves are named as those that the copies made files of.
+    @Test func aSplitGoesOnByThePlanThatTheShardHas() async throws {
+        let bench = try await Bench()
+        let ids = try await bench.listed()
+        let shard = try await bench.shards()[0]
+        let begun = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        let register = try #require(try await bench.cluster.index.splitRegister(shard.id))
+        var wanted = register.value
+        wanted.plan.first.shard = ShardID(Bits128(high: 7, low: 1))
+        wanted.plan.second.shard = ShardID(Bits128(high: 7, low: 2))
+        _ = try await bench.controlPlane.commit(
+            RegisterTransaction([.put(.split(wanted), expecting: register.revision)]))
+        #expect(try await bench.split(shard.id).halves == begun.halves)
+        #expect(Set(try await bench.shards().map(\.id)) == Set(begun.halves))
+        #expect(try await bench.listed() == ids)
+        await bench.stop()
+    }
+
     @Test func aCollectionIsDeletedInTheMidstOfIt() async throws {
         let bench = try await Bench()
         let shard = try await bench.shards()[0]

@@ -22,12 +22,23 @@ extension FaceIndex {
             }
             let progress = try await step(.look, primary, state.at)
             if split.value.aborting, progress.stage != .released { return try await abort(state, primary) }
+            if let begun = progress.plan, begun != split.value.plan { return try await adopt(begun, split) }
             return try await goOn(state, primary, progress)
         } catch {
             // What the shard cannot do now it may do soon; the split waits.
             guard case .incompleteWrite(_, _, let missing) = error, let silent = missing.first else { throw error }
             return SplitReport(.dividing, split.value, trouble: "\(silent)")
         }
+    }
+
+    /// Somebody who was slow has begun it by the plan of a split that had been given up: what the shard's log says is so.
+    private func adopt(
+        _ plan: SplitPlan, _ split: RegisteredSplit
+    ) async throws(CoordinatorError) -> SplitReport {
+        var split = split
+        split.value.plan = plan
+        _ = try await write(&split)
+        return SplitReport(.dividing, split.value, trouble: "it was begun by another plan")
     }
 
     private static func failure(_ error: ShardError, _ shard: ShardID, on node: NodeID) -> CoordinatorError {
@@ -92,6 +103,7 @@ extension FaceIndex {
         // Another may have been elected since, if only because a node had to open its copy for this.
         var state = state
         state.copies = try await registered(split.shard)
+        guard progress.plan == split.plan else { return .contested(split) }
         guard let sides = progress.sides, copies.made.count >= state.copies.register.minInSync else {
             return SplitReport(.publishing, split, trouble: copies.trouble ?? "too few copies of the halves are there")
         }
@@ -125,7 +137,7 @@ extension FaceIndex {
                     }
                 }
             }
-            var copies = DividedCopies(minInSync: state.copies.register.minInSync)
+            var copies = DividedCopies(minInSync: state.copies.register.minInSync, plan: state.split.value.plan)
             for await (copy, answer) in group { copies.add(copy, answer) }
             return copies
         }

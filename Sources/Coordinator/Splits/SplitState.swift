@@ -58,17 +58,19 @@ struct SplitState: Sendable {
 /// What the copies in sync say of the halves' files.
 struct DividedCopies {
     let minInSync: Int
+    /// By which the files are to be: a copy may still have those of a split that was given up.
+    let plan: SplitPlan
     /// Those that have them.
     private(set) var made: [ReplicaRegister] = []
     /// Those that say they will.
     private(set) var making = 0
     private(set) var trouble: String?
 
-    init(minInSync: Int) { self.minInSync = minInSync }
+    init(minInSync: Int, plan: SplitPlan) { (self.minInSync, self.plan) = (minInSync, plan) }
 
     mutating func add(_ copy: ReplicaRegister, _ answer: Result<SplitProgress, ShardError>) {
         switch answer {
-        case .success(let progress) where progress.hasHalves: made.append(copy)
+        case .success(let progress) where progress.hasHalves && progress.plan == plan: made.append(copy)
         case .success(let progress):
             making += 1
             if let reason = progress.trouble { trouble = "node \(copy.node): \(reason)" }
