@@ -27,7 +27,7 @@ extension FaceContent {
             throw .inconsistent(reason: "a record of a split that was not under way")
         }
         halving.isSettled = false
-        if split?.stage != .dividing { halving.cancel() }
+        if split == nil { halving.cancel() }
     }
 
     /// Makes the files of the halves, makes shards of them, or removes them: what the split has come to.
@@ -53,7 +53,8 @@ extension FaceContent {
         if split.stage == .released { try folder.releaseHalves(shards) }
         var made = true
         for shard in shards where try !folder.hasHalf(shard) { made = false }
-        guard !made, split.stage == .dividing else { return settled(made: made) }
+        // Also once the shard was released: the copies that had files may be lost before it is published.
+        guard !made else { return settled(made: true) }
         if writer.applied > store.flushedThrough { try flush(through: writer.applied) }
         let job = HalvingJob(
             descriptor, split, tree: tree.tree, segments: store.flushedFiles.segments,
@@ -83,7 +84,7 @@ extension FaceContent {
 
     func halved(_ failure: ReplicaError?, _ writer: ReplicaWriter<FaceContent>) {
         halving.job = nil
-        guard let failure, split?.stage == .dividing, !writer.isEnding else { return }
+        guard let failure, split != nil, !writer.isEnding else { return }
         postponeSplit(failure, writer)
     }
 
