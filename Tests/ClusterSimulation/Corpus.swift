@@ -41,5 +41,11 @@ enum Corpus {
         7_000_062,
         // Of the world: a copy that did not count for what was committed without it gave it up on a restored register.
         9_036_071,
+        // A shard was released while just enough copies had files of its halves; one of them lost its disk, and the halves
+        // were never published.
+        10_000_149, 10_000_248, 10_000_720, 10_001_170, 10_001_288,
+        // A slow request began a split that had been given up, after another was wanted: that one's halves were published,
+        // of which nobody had files.
+        10_001_565,
     ]
 }

@@ -17,6 +17,29 @@ import Testing
         #expect(summary.counted * 2 > summary.seeds, "\(summary.text)")
     }
 
+    /// From this seed on a third of the worlds split their shards.
+    @Test func worldsThatSplitKeepEveryInvariant() {
+        let summary = Campaign.run(first: 10_000_000, count: 40)
+        #expect(summary.failures.isEmpty, "\(summary.text)")
+        #expect(summary.figures.splits >= 5, "\(summary.text)")
+        #expect(summary.figures.abortedSplits >= 1, "\(summary.text)")
+        #expect(Campaign.compare(first: 10_000_000, count: 10).unequal.isEmpty)
+    }
+
+    /// Without a fault a split ends, and each half has one reign.
+    @Test func aQuietShardIsSplit() {
+        var options = WorldOptions()
+        options.splitsShards = true
+        for seed in 1...5 as ClosedRange<UInt64> {
+            let world = CollectionWorld(seed: seed, options: options)
+            world.run()
+            #expect(world.failure == nil)
+            #expect(world.figures.splits == 1)
+            #expect(world.figures.reigns == 3)
+            #expect(world.figures.searches > 20)
+        }
+    }
+
     @Test func seedsThatOnceFailedHold() {
         for seed in Corpus.seeds {
             let summary = Campaign.run(first: seed, count: 1)

@@ -28,6 +28,26 @@ struct Checker {
     /// Copies that hold a bad record, of which nobody may know yet.
     var rotten: Set<ReplicaID> = []
     private var written: [LogPoint: UInt64] = [:]
+    private var side = ShardSide.whole
+
+    init() {}
+
+    /// Of a half: what was acknowledged, executed and said before the split holds in it. Nobody reigns in the epoch of the
+    /// split's record.
+    init(_ side: ShardSide, of parent: Checker, behind end: LogPoint) {
+        self.side = side
+        log = SimulatedRecord.unknown(through: end)
+        replay = parent.replay.half(side)
+        digests = Array(repeating: 0, count: log.count) + [replay.digest]
+        tokens = parent.tokens
+        committers = [end.epoch: ReplicaID(Bits128(high: 0, low: 0))]
+        acknowledged = min(parent.acknowledged, log.count)
+        history = parent.history.filter { $0.index <= log.count }
+        clients = parent.clients.half(side)
+    }
+
+    /// How far the split is by all that is committed.
+    var split: SimulatedSplit? { replay.split }
 
     mutating func fail(_ text: String) { if failure == nil { failure = text } }
 
@@ -46,19 +66,23 @@ struct Checker {
     mutating func commit(_ record: SimulatedRecord, at index: Int) -> Bool {
         if index == log.count + 1 {
             log.append(record)
-            execute(record.value)
+            execute(record)
             return true
         }
         return committed(at: index).map { $0.epoch == record.epoch && $0.value == record.value } ?? false
     }
 
-    /// S8 and S10, whatever copies make of it: no token is executed twice, and nothing brings a deleted face back.
-    private mutating func execute(_ word: UInt64) {
+    /// S8, S10 and S11, whatever copies make of it: no token is executed twice, nothing brings a deleted face back, and
+    /// what is to be divided stays as it is.
+    private mutating func execute(_ record: SimulatedRecord) {
+        let word = record.value
         if let change = FaceChange(word) {
+            if replay.split != nil { fail("S11 \(change.face) is written at \(log.count), behind the split") }
+            if !side.holds(change.face.key) { fail("S11 \(change.face) is written by a half that does not hold it") }
             if !tokens.insert(change.token).inserted { fail("S10 token \(change.token) is executed twice") }
             if !change.isDelete, replay.wasDeleted(change.face) { fail("S8 \(change.face) returns at \(log.count)") }
         }
-        replay.apply(word)
+        replay.apply(word, at: LogPoint(epoch: record.epoch, index: LogIndex(UInt64(log.count))))
         digests.append(replay.digest)
     }
 

@@ -2,7 +2,17 @@
 /// again, under its token, to whoever decides then.
 struct FaceClients {
     struct Wish {
-        enum Change { case enrol(key: Int), delete(SimulatedFace) }
+        enum Change {
+            case enrol(key: Int)
+            case delete(SimulatedFace)
+
+            var key: Int {
+                switch self {
+                case .enrol(let key): key
+                case .delete(let face): face.key
+                }
+            }
+        }
         let token: Int
         let change: Change
         /// How often it was asked again.
@@ -17,8 +27,11 @@ struct FaceClients {
     }
 
     /// So few that faces are deleted, and enrolled again, all the time.
-    private static let keys = 40
+    private static let keys = 0..<40
     private static let wishesMax = 40
+
+    /// Of the faces that are asked for.
+    private var keys = Array(Self.keys)
 
     private var wishes: [Wish] = []
     private var tokens = 0
@@ -35,7 +48,7 @@ struct FaceClients {
             return wishes[again]
         }
         tokens += 1
-        var change = Wish.Change.enrol(key: random.below(Self.keys))
+        var change = Wish.Change.enrol(key: keys[random.below(keys.count)])
         if random.chance(400), !enrolled.isEmpty {
             let face = enrolled.remove(at: random.below(enrolled.count))
             lives[face, default: Life()].deleteAskedAt = time
@@ -66,6 +79,16 @@ struct FaceClients {
 
     /// Whoever asks again does not hear the answer to what he asked before.
     func listens(to wish: Wish) -> Bool { wishes.contains { $0.token == wish.token && $0.attempt == wish.attempt } }
+
+    /// Those whose faces are in one half of the shard: what was not answered is asked there again.
+    func half(_ side: ShardSide) -> FaceClients {
+        var half = self
+        half.keys = keys.filter { side.holds($0) }
+        half.lives = lives.filter { side.holds($0.key.key) }
+        half.enrolled = enrolled.filter { side.holds($0.key) }
+        half.wishes = wishes.filter { side.holds($0.change.key) }
+        return half
+    }
 
     /// There was nothing to delete.
     mutating func gaveUp(_ token: Int) { wishes.removeAll { $0.token == token } }

@@ -16,6 +16,14 @@ struct SimulatedRecord: Hashable {
         checksum = Self.checksum(of: value)
     }
 
+    /// Of a log that begins behind `end`: of what stands before it only the last epoch is known.
+    static func unknown(through end: LogPoint) -> [SimulatedRecord] {
+        var records = Array(
+            repeating: SimulatedRecord(epoch: Epoch(0), value: 0, stamp: 0), count: Int(end.index.value) - 1)
+        records.append(SimulatedRecord(epoch: end.epoch, value: 0, stamp: 0))
+        return records
+    }
+
     var isIntact: Bool { checksum == Self.checksum(of: value) }
     private static func checksum(of value: UInt64) -> UInt64 { value &* 0x9E37_79B9_7F4A_7C15 }
 }
@@ -33,6 +41,8 @@ struct SimulatedDisk {
     /// What was applied as far as the record `saved`; the log need not hold what comes before the next.
     var table = FaceTable()
     var saved = 0
+    /// Files of the halves of its shard, where that is being split.
+    var halves: SimulatedHalves?
     /// A crash left part of a record behind the last.
     var torn = false
     /// The scan will find proof of loss.
@@ -86,6 +96,10 @@ struct SimulatedNode {
     var requests: UInt64 = 0
     /// This process fetches another copy's files.
     var isFetching = false
+    /// The plan by which this process makes files of the halves.
+    var halving: Int?
+    /// Steps of the split that wait for this process, by the number of the request.
+    var splitSteps: [UInt64: Int] = [:]
 }
 
 /// The control plane of the simulation: linearizable, apart from the network to it.

@@ -45,13 +45,15 @@ extension World {
             guard checker.commit(record, at: place) else {
                 return fail("S3 node \(node) commits another record at \(place) in epoch \(core.epoch)")
             }
-            nodes[node].table.apply(record.value, mistake: options.mistake)
+            let point = LogPoint(epoch: record.epoch, index: LogIndex(UInt64(place)))
+            nodes[node].table.apply(record.value, at: point, mistake: options.mistake)
             guard checker.digest(after: place) == nodes[node].table.digest else {
                 return fail("S9, S12 node \(node) has another state after \(place) than a full replay")
             }
         }
         nodes[node].applied = max(nodes[node].applied, index)
         digest.mix(index)
+        attendSplit(node)
         guard core.isPrimary else { return }
         if !checker.commits(core.id, in: core.epoch) { fail("S2 two primaries commit in epoch \(core.epoch)") }
         checkMembers("commit of \(index) by node \(node)")

@@ -42,7 +42,10 @@ extension World {
     }
 
     func answered(_ number: RequestNumber, _ answer: ReplicaAnswer, by node: Int) {
-        defer { answerSearch(number, answer, by: node) }
+        defer {
+            answerSearch(number, answer, by: node)
+            answerSplitStep(number, answer, by: node)
+        }
         let settled = nodes[node].settled.removeValue(forKey: number.value) ?? []
         switch answer {
         case .committed(let index):
@@ -59,15 +62,16 @@ extension World {
 
     private func acknowledged(_ number: RequestNumber, at index: LogIndex, by node: Int) {
         guard let values = nodes[node].values.removeValue(forKey: number.value) else { return }
-        figures.acknowledged += 1
-        if !faultsOn { checker.acknowledgedAfterFaults += 1 }
+        let changes = values.compactMap { FaceChange($0) }
+        if !changes.isEmpty { figures.acknowledged += 1 }
+        if !faultsOn, !changes.isEmpty { checker.acknowledgedAfterFaults += 1 }
         for (offset, value) in values.enumerated() {
             let place = Int(index.value) - values.count + 1 + offset
             guard let committed = checker.committed(at: place), committed.value == value else {
                 return fail("S1 node \(node) acknowledged \(value) at \(place), which is not committed")
             }
         }
-        for change in values.compactMap({ FaceChange($0) }) { resolve(change) }
+        for change in changes { resolve(change) }
         checker.acknowledge(through: Int(index.value), at: now)
     }
 }

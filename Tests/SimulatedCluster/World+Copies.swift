@@ -51,7 +51,8 @@ extension World {
         nodes[node].disk.durable = records.count
         nodes[node].disk.begin = records.count + 1
         forgetRot(node)
-        endSearches(node)
+        endAsks(node)
+        if nodes[node].disk.halves?.isReleased == false { nodes[node].disk.halves = nil }
         (nodes[node].disk.table, nodes[node].disk.saved) = (copied.table, records.count)
         checker.crashed(node)
         run(node, memory, .clean)

@@ -4,7 +4,7 @@ import Replication
 /// Writes as the primary of a shard makes them: it decides on what it has applied, and on what it has under way.
 extension World {
     func write(_ node: Int) {
-        guard let core = nodes[node].core else { return }
+        guard let core = nodes[node].core, !isFrozen(node) else { return }
         let number = number(node)
         var batch = FaceBatch()
         for _ in 0..<(1 + random.below(3)) {

@@ -60,7 +60,7 @@ extension World {
         nodes[node].values = [:]
         nodes[node].settled = [:]
         checker.crashed(node)
-        endSearches(node)
+        endAsks(node)
         digest.mix(kept)
         note("node \(node) crashed, \(kept) records kept\(disk.torn ? ", torn" : "")")
         restart(node, in: 30 + random.below(1_800))
@@ -113,7 +113,7 @@ extension World {
         let confirming = nodes.indices.count { $0 != node && canConfirm($0) }
         let copies = max(options.copies, store.state.configuration.named.count { !isKnownNew($0) })
         guard !canConfirm(node) || confirming > copies - options.minISR else { return false }
-        let members = store.state.configuration.isr
+        let members = counting
         let lost = members.count { !isIntact($0) }
         // Where none may be lost, none that will be a member soon.
         let counts = options.minISR == 1 ? store.state.configuration.named : members
@@ -121,6 +121,12 @@ extension World {
         let others = members.filter { Self.node(of: $0) != node }
         let allClean = others.allSatisfy { isIntact($0) ? !nodes[Self.node(of: $0)].disk.torn && isClean($0) : true }
         return lost < min(options.minISR, members.count) - 1 && allClean
+    }
+
+    /// Who may be named in sync next, too: a copy that has files of the halves.
+    private var counting: [ReplicaID] {
+        let members = store.state.configuration.isr
+        return members + dividedCopies.filter { !members.contains($0) }
     }
 
     private func isClean(_ replica: ReplicaID) -> Bool { nodes[Self.node(of: replica)].core?.isClean ?? true }

@@ -14,8 +14,9 @@ extension World {
     func moveStep() {
         queue.add(.moveStep, at: now + 100 + random.below(200))
         let state = store.state
-        // Who has just put a backup back moves nothing before the register is put right.
-        guard !isRestored else { return }
+        // Who has just put a backup back moves nothing before the register is put right, and a shard that is being split stays
+        // where it is.
+        guard !isRestored, !isBeingSplit else { return }
         if forgetsVacant(state) { return }
         guard let move else { return beginMove() }
         guard let new = name(at: move.new, in: state.configuration) else { return join(move.new, state) }
@@ -103,7 +104,7 @@ extension World {
         nodes[node].values = [:]
         nodes[node].settled = [:]
         checker.crashed(node)
-        endSearches(node)
+        endAsks(node)
         makeEmpty(node)
     }
 }

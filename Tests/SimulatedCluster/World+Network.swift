@@ -37,6 +37,8 @@ extension World {
 
     /// A request reaches the store. What its sender's process was is no matter to the store.
     func serve(_ request: StoreRequest, of node: Int, _ life: Int) {
+        // The registers of a shard that was split are gone.
+        guard !isPublished else { return }
         switch request {
         case .incarnation(let replica):
             reply(.incarnation(replica, store.incarnations[replica]?.value ?? 0, store.state), to: node, life)
@@ -66,6 +68,7 @@ extension World {
     /// Every change of the register goes through here.
     @discardableResult
     func change(_ transaction: RegisterTransaction) -> TransactionOutcome {
+        guard !isPublished else { return .unknown }
         let before = store.state.configuration
         let outcome = store.attempt(transaction)
         guard case .made = outcome else { return outcome }

@@ -39,7 +39,7 @@ extension World {
     func makeEmpty(_ node: Int) {
         nodes[node].copies += 1
         note("node \(node) begins copy \(nodes[node].copies)")
-        nodes[node].disk = SimulatedDisk(replica: Self.replica(node, copy: nodes[node].copies))
+        nodes[node].disk = SimulatedDisk(replica: name(node, copy: nodes[node].copies))
         nodes[node].raisedInLife = -1
         nodes[node].backup = nil
     }
@@ -77,11 +77,15 @@ extension World {
         }
         nodes[node].isFetching = false
         (nodes[node].tickAt, nodes[node].election, nodes[node].counted) = (nil, nil, nil)
+        nodes[node].halving = nil
+        attendSplit(node)
     }
 
     private var timing: ReplicaTiming {
         var timing = ReplicaTiming(replicas: options.copies)
         if options.pauses { timing.idleAfter = 400 }
+        // As the product has it: else the halves of a shard of five could need more copies that are not new than have files.
+        if options.splitsShards { timing.replicas = 2 * options.minISR - 1 }
         return timing
     }
 

@@ -6,6 +6,8 @@ enum SimulatedAnswer: Hashable {
     /// In no order.
     case faces([SimulatedFace])
     case refused(ReplicaAnswer.Refusal)
+    /// The shard was released to its halves.
+    case wrongOwner
     /// The connection ended, or there is nobody.
     case unreachable
 }
@@ -27,14 +29,15 @@ extension World {
     func answerSearch(_ number: RequestNumber, _ answer: ReplicaAnswer, by node: Int) {
         guard let search = nodes[node].searches.removeValue(forKey: number.value) else { return }
         switch answer {
-        case .readable: answers.append((search, .faces(faces(node))))
+        case .readable: answers.append((search, owns(node) ? .faces(faces(node)) : .wrongOwner))
         case .refused(let refusal): answers.append((search, .refused(refusal)))
         case .committed, .unknown: answers.append((search, .unreachable))
         }
     }
 
     /// Whoever waits for this process waits no more.
-    func endSearches(_ node: Int) {
+    func endAsks(_ node: Int) {
+        endSplitSteps(node)
         for number in nodes[node].searches.keys.sorted() {
             nodes[node].searches[number].map { answers.append(($0, .unreachable)) }
         }

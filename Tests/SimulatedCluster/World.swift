@@ -1,6 +1,11 @@
 import FaceModel
 import Replication
 
+import enum ClusterModel.ShardError
+import enum ClusterModel.SplitStep
+import struct ClusterModel.SplitPlan
+import struct ClusterModel.SplitProgress
+
 /// A seeded world around real replica cores: a network, disks, machines that fail, a control plane, clients and a
 /// checker. Nothing in it but its seed decides what happens.
 package final class World {
@@ -21,9 +26,22 @@ package final class World {
         case rebuild
         case moveStep
         case search(Int, at: Int)
+        case splitStep(Int, SplitStep, at: Int, until: Int)
+        case halved(Int, life: Int)
+        case drop(Int)
         case client
         case fault
         case faultsEnd
+
+        /// Whether it goes on where the shard is in no map any more.
+        var isOfCopies: Bool {
+            switch self {
+            case .controller, .decided, .rebuild, .moveStep, .client, .fault: false
+            case .tick, .duty, .deliver, .synced, .fetched, .boot, .request, .reply, .askReport, .reported, .count,
+                .search, .splitStep, .halved, .drop, .faultsEnd:
+                true
+            }
+        }
     }
 
     enum StoreRequest {
@@ -64,6 +82,19 @@ package final class World {
     var newestBeforeBackup: ShardConfiguration?
     /// What the operator is at.
     var move: SimulatedMove?
+    /// The shard's name, where it is a half.
+    var half: ShardID?
+    /// Which of its faces the first shard of its family holds: all, where it is no half.
+    var side = ShardSide.whole
+    /// Every plan by which the shard was to be split.
+    var plans: [SplitPlan] = []
+    /// An operator wants it split.
+    var isBeingSplit = false
+    /// The halves are in its place. What its copies do until they are dropped counts no more.
+    var isPublished = false
+    /// Copies that have had files of the halves since the split began.
+    var dividedCopies: [ReplicaID] = []
+    var splitAnswers: [(Int, Result<SplitProgress, ShardError>)] = []
     var checker: Checker
     /// What copies said to searches, until it is fetched.
     var answers: [(Int, SimulatedAnswer)] = []
@@ -71,8 +102,8 @@ package final class World {
     var digest = TraceDigest()
     package internal(set) var figures = WorldFigures()
     /// The last events in words; kept only when asked for.
-    package private(set) var trail: [String] = []
-    private let keepsTrail: Bool
+    package internal(set) var trail: [String] = []
+    let keepsTrail: Bool
 
     static let storeMachine = 15
     private static let eventsMax = 300_000
@@ -114,13 +145,14 @@ package final class World {
         if checker.failure == nil { checkEnd() }
     }
 
+    /// From now on: at 0, or when the shard comes to be as a half of another.
     func begin() {
-        for node in nodes.indices { queue.add(.boot(node, life: 0), at: 1 + node) }
-        for start in [20, 50] { queue.add(.controller, at: start) }
-        queue.add(.client, at: 30)
-        if !options.faults.isEmpty { queue.add(.fault, at: 400) }
-        if options.movesCopies { queue.add(.moveStep, at: 700) }
-        queue.add(.faultsEnd, at: options.faultsEnd)
+        for node in nodes.indices { queue.add(.boot(node, life: 0), at: now + 1 + node) }
+        for start in [20, 50] { queue.add(.controller, at: now + start) }
+        queue.add(.client, at: now + 30)
+        if !options.faults.isEmpty { queue.add(.fault, at: now + 400) }
+        if options.movesCopies { queue.add(.moveStep, at: now + 700) }
+        if faultsOn { queue.add(.faultsEnd, at: options.faultsEnd) }
     }
 
     /// What is next, and all that follows from it at once.
@@ -138,7 +170,13 @@ package final class World {
         return answers
     }
 
+    func takeSplitAnswers() -> [(Int, Result<SplitProgress, ShardError>)] {
+        defer { splitAnswers = [] }
+        return splitAnswers
+    }
+
     func handle(_ happening: Happening) {
+        guard !isPublished || happening.isOfCopies else { return }
         switch happening {
         case .tick(let node, let life): tick(node, life)
         case .duty(let node, let life): duty(node, life)
@@ -157,6 +195,9 @@ package final class World {
         case .rebuild: rebuildRegister()
         case .moveStep: moveStep()
         case .search(let search, let node): self.search(search, at: node)
+        case .splitStep(let number, let step, let node, let end): splitStep(number, step, at: node, until: end)
+        case .halved(let node, let life): halved(node, life)
+        case .drop(let node): drop(node)
         case .client: client()
         case .fault: fault()
         case .faultsEnd: endFaults()
@@ -192,6 +233,10 @@ package struct WorldFigures: Hashable, Sendable {
     package var builtCopies = 0
     /// Copies that left, and whose place another took.
     package var moves = 0
+    /// Shards that two others took the place of.
+    package var splits = 0
+    /// Splits that were given up.
+    package var abortedSplits = 0
     package var faults = 0
     /// Worlds that ended where only an operator may go on.
     package var operatorNeeded = 0

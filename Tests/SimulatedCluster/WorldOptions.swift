@@ -14,6 +14,31 @@ package enum WorldMistake: String, CaseIterable, Sendable {
     case searchUnconfirmed
     /// A search's answers are counted as they come, from whatever copy (S15).
     case searchAnywhere
+    /// A shard that is being split takes writes (S11).
+    case freezeForgotten
+    /// Every copy in sync is named in sync of the halves, whatever files it has (S5).
+    case publishedWithoutFiles
+    /// A shard is released once one copy has files of the halves, and no other makes any after that (L1).
+    case releasedTooSoon
+    /// Halves begin without the tokens of what was done before (S10).
+    case halvesLackTokens
+    /// Halves do not know what was deleted before (S8).
+    case halvesLackDeletes
+    /// All copies make a half without one of its faces (S15).
+    case halfLacksFace
+    /// A shard that was released goes on answering (S15).
+    case releaseUnheeded
+
+    /// Only worlds that split can notice it.
+    var isOfSplits: Bool {
+        switch self {
+        case .freezeForgotten, .publishedWithoutFiles, .releasedTooSoon, .halvesLackTokens, .halvesLackDeletes,
+            .halfLacksFace, .releaseUnheeded:
+            true
+        case .tokensForgotten, .deletesForgotten, .builtCopyLacksFace, .rotUnseen, .searchUnconfirmed, .searchAnywhere:
+            false
+        }
+    }
 }
 
 /// What one seed's world is like: how many copies, and which faults are on.
@@ -49,6 +74,11 @@ package struct WorldOptions: Hashable, Sendable {
     package var confirmsAnswers = true
     private static let firstThatConfirms: UInt64 = 9_000_000
 
+    /// Operators split each shard once, if they do not give it up. The store is never restored from a backup then: it would
+    /// have to bring back the map, the halves' registers and the shard's as they were together.
+    package var splitsShards = false
+    private static let firstThatSplits: UInt64 = 10_000_000
+
     /// Of one collection, each a world of its own, which a client searches together.
     package var shards = 1
     package var mistake: WorldMistake?
@@ -70,6 +100,9 @@ package struct WorldOptions: Hashable, Sendable {
         movesCopies = random.chance(400)
         shards = random.chance(200) ? 2 : 1
         confirmsAnswers = seed >= Self.firstThatConfirms
+        if seed >= Self.firstThatSplits { splitsShards = random.chance(333) }
+        if mistake?.isOfSplits ?? false { splitsShards = true }
+        if splitsShards { faults.remove(.restoredStore) }
         if mutant == .confirmByOne { onlyOfFive() }
     }
 
@@ -85,6 +118,7 @@ package struct WorldOptions: Hashable, Sendable {
             wakesWhenAsked ? "wakesWhenAsked" : nil, readsWhenAsked ? "readsWhenAsked" : nil,
             pauses ? "pauses" : nil, membersElect ? "membersElect" : nil,
             trimsLogs ? "trimsLogs" : nil, movesCopies ? "movesCopies" : nil,
+            splitsShards ? "splitsShards" : nil,
         ].compactMap(\.self).joined(separator: " ")
         let mutant = mutant?.rawValue ?? mistake?.rawValue ?? "none"
         return "shards=\(shards) copies=\(copies) minISR=\(minISR) mutant=\(mutant) \(habits) faults: \(names)"
