@@ -47,5 +47,7 @@ enum Corpus {
         // A slow request began a split that had been given up, after another was wanted: that one's halves were published,
         // of which nobody had files.
         10_001_565,
+        // The same plan was given up and begun again, and files from before, which lacked what was written in between, counted.
+        10_010_810,
     ]
 }

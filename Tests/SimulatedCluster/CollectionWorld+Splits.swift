@@ -121,7 +121,8 @@ extension CollectionWorld {
     private func count(_ step: SplitRound.Step, _ round: Int) {
         guard let plan = rounds[round].wish?.plan, rounds[round].progress.plan == plan else { return end(round) }
         rounds[round].step = step
-        rounds[round].divided = DividedCopies(minInSync: rounds[round].register.configuration.minISR, plan: plan)
+        rounds[round].divided = DividedCopies(
+            minInSync: rounds[round].register.configuration.minISR, plan: plan, end: rounds[round].progress.end)
         for replica in rounds[round].register.configuration.isr { ask(.look, replica, round) }
     }
 

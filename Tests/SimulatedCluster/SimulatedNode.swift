@@ -96,8 +96,8 @@ struct SimulatedNode {
     var requests: UInt64 = 0
     /// This process fetches another copy's files.
     var isFetching = false
-    /// The plan by which this process makes files of the halves.
-    var halving: Int?
+    /// The record that began the split for which this process makes files of the halves.
+    var halving: LogPoint?
     /// Steps of the split that wait for this process, by the number of the request.
     var splitSteps: [UInt64: Int] = [:]
 }

@@ -56,6 +56,8 @@ struct SimulatedSplit: Hashable {
 /// Files of both halves of a shard, which a copy made beside its own.
 struct SimulatedHalves {
     let plan: Int
+    /// The record that began the split: the same plan may be given up and begun again.
+    let end: LogPoint
     /// All of the shard's state when they were made: the copy of a half takes its part of it.
     let table: FaceTable
     /// They are in the shard's own directory no more, and stay when that is made anew.

@@ -32,7 +32,8 @@ extension World {
         let old = parent.nodes[node].disk
         var new = SimulatedDisk(replica: old.replica.half(half ?? ShardID(old.replica.bits)))
         // Files that were made too late to count are where a copy that learns begins.
-        guard store.state.configuration.named.contains(new.replica), let halves = old.halves, halves.plan == plan
+        guard store.state.configuration.named.contains(new.replica), let halves = old.halves, halves.plan == plan,
+            halves.end == end
         else { return new }
         new.records = SimulatedRecord.unknown(through: end)
         (new.durable, new.saved, new.begin) = (new.records.count, new.records.count, new.records.count + 1)

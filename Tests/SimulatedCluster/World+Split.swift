@@ -22,15 +22,15 @@ extension World {
 
     /// Does what the split has come to, as far as this copy has applied.
     func attendSplit(_ node: Int) {
-        let plan = nodes[node].disk.halves?.plan
+        let end = nodes[node].disk.halves?.end
         guard let split = nodes[node].table.split else {
             if nodes[node].disk.halves != nil { nodes[node].disk.halves = nil }
             return
         }
-        if plan != split.plan { nodes[node].disk.halves = nil }
+        if end != split.end { nodes[node].disk.halves = nil }
         if split.isReleased { nodes[node].disk.halves?.isReleased = true }
-        guard nodes[node].disk.halves == nil, nodes[node].halving != split.plan, mayMakeHalves(split) else { return }
-        nodes[node].halving = split.plan
+        guard nodes[node].disk.halves == nil, nodes[node].halving != split.end, mayMakeHalves(split) else { return }
+        nodes[node].halving = split.end
         // A start must not find the shard whole, or the files would go.
         saveTable(node)
         queue.add(.halved(node, life: nodes[node].life), at: now + 5 + random.below(random.chance(300) ? 2_000 : 200))
@@ -43,14 +43,15 @@ extension World {
 
     /// The files are made, all at once and durably, unless the process or the split ended before.
     func halved(_ node: Int, _ life: Int) {
-        guard isAlive(node, life), !isStalled(node, .halved(node, life: life)), let plan = nodes[node].halving,
+        guard isAlive(node, life), !isStalled(node, .halved(node, life: life)), let end = nodes[node].halving,
             nodes[node].core?.isStopped == false
         else { return }
         nodes[node].halving = nil
         let table = nodes[node].table
-        guard let split = table.split, split.plan == plan, mayMakeHalves(split) else { return attendSplit(node) }
-        note("node \(node) has files of the halves by plan \(plan)")
-        nodes[node].disk.halves = SimulatedHalves(plan: plan, table: table, isReleased: split.isReleased)
+        guard let split = table.split, split.end == end, mayMakeHalves(split) else { return attendSplit(node) }
+        note("node \(node) has files of the halves by plan \(split.plan) at \(end)")
+        nodes[node].disk.halves = SimulatedHalves(
+            plan: split.plan, end: end, table: table, isReleased: split.isReleased)
         let replica = nodes[node].disk.replica
         if !dividedCopies.contains(replica) { dividedCopies.append(replica) }
     }
@@ -58,7 +59,7 @@ extension World {
     /// How far the machine's copy is, as it has applied.
     func splitProgress(_ node: Int) -> SplitProgress {
         guard let split = nodes[node].table.split else { return SplitProgress(stage: .whole) }
-        let hasHalves = nodes[node].disk.halves?.plan == split.plan
+        let hasHalves = nodes[node].disk.halves?.end == split.end
         return SplitProgress(
             stage: split.isReleased ? .released : hasHalves ? .divided : .dividing, hasHalves: hasHalves,
             plan: plans[split.plan - 1], end: split.end.index, epoch: split.end.epoch)

@@ -54,7 +54,7 @@ extension FaceIndex {
             let begun = try await begin(state, primary)
             return SplitReport(.dividing, split, trouble: begun.trouble)
         case .dividing, .divided:
-            let copies = await look(state)
+            let copies = await look(state, progress.end)
             guard copies.mayRelease else { return SplitReport(.dividing, split, trouble: copies.trouble) }
             let released = try await step(.release, primary, state.at)
             return try await publish(state, released)
@@ -98,7 +98,7 @@ extension FaceIndex {
     private func publish(
         _ state: SplitState, _ progress: SplitProgress
     ) async throws(CoordinatorError) -> SplitReport {
-        let copies = await look(state)
+        let copies = await look(state, progress.end)
         let split = state.split.value
         // Another may have been elected since, if only because a node had to open its copy for this.
         var state = state
@@ -123,7 +123,7 @@ extension FaceIndex {
     }
 
     /// How far each copy that counts is, all asked at once.
-    private func look(_ state: SplitState) async -> DividedCopies {
+    private func look(_ state: SplitState, _ end: LogIndex) async -> DividedCopies {
         let counting = state.copies.replicas.filter {
             state.copies.register.inSync.contains($0.value.replica)
         }
@@ -137,7 +137,8 @@ extension FaceIndex {
                     }
                 }
             }
-            var copies = DividedCopies(minInSync: state.copies.register.minInSync, plan: state.split.value.plan)
+            var copies = DividedCopies(
+                minInSync: state.copies.register.minInSync, plan: state.split.value.plan, end: end)
             for await (copy, answer) in group { copies.add(copy, answer) }
             return copies
         }

@@ -58,19 +58,24 @@ struct SplitState: Sendable {
 /// What the copies in sync say of the halves' files.
 struct DividedCopies {
     let minInSync: Int
-    /// By which the files are to be: a copy may still have those of a split that was given up.
+    /// By which the files are to be, and behind which record of the log: a copy may still have those of a split that was
+    /// given up, by another plan or by the same.
     let plan: SplitPlan
+    let end: LogIndex
     /// Those that have them.
     private(set) var made: [ReplicaRegister] = []
     /// Those that say they will.
     private(set) var making = 0
     private(set) var trouble: String?
 
-    init(minInSync: Int, plan: SplitPlan) { (self.minInSync, self.plan) = (minInSync, plan) }
+    init(minInSync: Int, plan: SplitPlan, end: LogIndex) {
+        (self.minInSync, self.plan, self.end) = (minInSync, plan, end)
+    }
 
     mutating func add(_ copy: ReplicaRegister, _ answer: Result<SplitProgress, ShardError>) {
         switch answer {
-        case .success(let progress) where progress.hasHalves && progress.plan == plan: made.append(copy)
+        case .success(let progress) where progress.hasHalves && progress.plan == plan && progress.end == end:
+            made.append(copy)
         case .success(let progress):
             making += 1
             if let reason = progress.trouble { trouble = "node \(copy.node): \(reason)" }

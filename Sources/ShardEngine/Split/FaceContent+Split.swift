@@ -27,6 +27,8 @@ extension FaceContent {
             throw .inconsistent(reason: "a record of a split that was not under way")
         }
         halving.isSettled = false
+        // Given up and begun again in one go, it has files of the first time at most.
+        if split?.stage != .released { published.condition.setHalves(.init(areMade: false)) }
         if split == nil { halving.cancel() }
     }
 
@@ -49,10 +51,11 @@ extension FaceContent {
             try folder.removeHalves()
             return settled(made: false)
         }
-        let shards = split.plan.halves.map(\.shard)
-        if split.stage == .released { try folder.releaseHalves(shards) }
+        let (shards, end) = (split.plan.halves.map(\.shard), split.end.index)
+        try folder.keepHalves(at: end)
+        if split.stage == .released { try folder.releaseHalves(shards, at: end) }
         var made = true
-        for shard in shards where try !folder.hasHalf(shard) { made = false }
+        for shard in shards where try !folder.hasHalf(shard, at: end) { made = false }
         // Also once the shard was released: the copies that had files may be lost before it is published.
         guard !made else { return settled(made: true) }
         if writer.applied > store.flushedThrough { try flush(through: writer.applied) }

@@ -44,7 +44,7 @@ final class HalvingJob: Sendable {
         let (first, second) = try rows(division.sides)
         let children = [division.children.first, division.children.second]
         for (number, half) in split.plan.halves.enumerated() {
-            guard try !folder.hasHalf(half.shard) else { continue }
+            guard try !folder.hasHalf(half.shard, at: split.end.index) else { continue }
             let mine = HalfOfShard(
                 root: half.root, child: children[number], end: split.end, tree: tree, rows: [first, second][number])
             try make(mine, descriptor.half(half))
@@ -74,7 +74,7 @@ final class HalvingJob: Sendable {
     }
 
     private func make(_ half: HalfOfShard, _ descriptor: ShardDescriptor) throws(ReplicaError) {
-        let making = folder.halfInTheMaking(descriptor.shard)
+        let making = folder.halfInTheMaking(descriptor.shard, at: half.end.index)
         try making.makeAnew()
         let state = try ShardState(path: making.state)
         try state.fill(half, from: self.state)
@@ -88,7 +88,7 @@ final class HalvingJob: Sendable {
         }
         // Closing writes everything into the database's own file and syncs it.
         try state.close()
-        try folder.nameHalf(descriptor.shard)
+        try folder.nameHalf(descriptor.shard, at: half.end.index)
     }
 
     private func copySegments(

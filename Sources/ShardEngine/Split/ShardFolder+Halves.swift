@@ -1,23 +1,29 @@
 import FaceModel
 import StorageIO
 
-/// The halves of a shard that is being split: inside its folder, so that they go with it, until they are shards.
+/// The halves of a shard that is being split: inside its folder, so that they go with it, until they are shards. They stand
+/// under the position of the record that began the split: the same plan may be given up and begun again, and what was
+/// written in between is not in the files from before.
 extension ShardFolder {
     private static let halvesName = "halves"
     private static let makingSuffix = ".making"
 
     private var halves: String { path + "/" + Self.halvesName }
-    private func half(_ shard: ShardID) -> ShardFolder { ShardFolder(of: shard, in: halves, on: files) }
+    private func halves(at end: LogIndex) -> String { halves + "/" + String(end.value) }
+    private func half(_ shard: ShardID, at end: LogIndex) -> ShardFolder {
+        ShardFolder(of: shard, in: halves(at: end), on: files)
+    }
 
     /// Where a half is put together; nothing in it counts.
-    func halfInTheMaking(_ shard: ShardID) -> ShardFolder {
-        ShardFolder(path: half(shard).path + Self.makingSuffix, like: half(shard))
+    func halfInTheMaking(_ shard: ShardID, at end: LogIndex) -> ShardFolder {
+        let half = half(shard, at: end)
+        return ShardFolder(path: half.path + Self.makingSuffix, like: half)
     }
 
     /// Whether the half's files are whole, here or in their own place already.
-    func hasHalf(_ shard: ShardID) throws(ReplicaError) -> Bool {
+    func hasHalf(_ shard: ShardID, at end: LogIndex) throws(ReplicaError) -> Bool {
         do throws(FileError) {
-            if try files.exists(half(shard).path) { return true }
+            if try files.exists(half(shard, at: end).path) { return true }
             return try files.exists(ShardFolder(of: shard, in: parent, on: files).path)
         } catch {
             throw .file(error)
@@ -37,23 +43,22 @@ extension ShardFolder {
     }
 
     /// The half is whole and durable.
-    func nameHalf(_ shard: ShardID) throws(ReplicaError) {
-        let making = halfInTheMaking(shard)
+    func nameHalf(_ shard: ShardID, at end: LogIndex) throws(ReplicaError) {
+        let making = halfInTheMaking(shard, at: end)
         do throws(FileError) {
             for directory in [making.segments, making.path] { try files.synchronizeDirectory(directory) }
-            try files.rename(making.path, to: half(shard).path)
-            try files.synchronizeDirectory(halves)
-            try files.synchronizeDirectory(path)
+            try files.rename(making.path, to: half(shard, at: end).path)
+            for directory in [halves(at: end), halves, path] { try files.synchronizeDirectory(directory) }
         } catch {
             throw .file(error)
         }
     }
 
     /// The halves become shards beside this one, durably; those that are not whole never do.
-    func releaseHalves(_ shards: [ShardID]) throws(ReplicaError) {
+    func releaseHalves(_ shards: [ShardID], at end: LogIndex) throws(ReplicaError) {
         do throws(FileError) {
-            for shard in shards where try files.exists(half(shard).path) {
-                try move(half(shard).path, to: ShardFolder(of: shard, in: parent, on: files).path)
+            for shard in shards where try files.exists(half(shard, at: end).path) {
+                try move(half(shard, at: end).path, to: ShardFolder(of: shard, in: parent, on: files).path)
             }
         } catch {
             throw .file(error)
@@ -68,8 +73,13 @@ extension ShardFolder {
             guard try files.exists(parent), try !files.exists(path) else { return }
             guard let name = path.split(separator: "/").last else { return }
             for other in try files.list(parent) {
-                let half = "\(parent)/\(other)/\(Self.halvesName)/\(name)"
-                if try files.exists(half) { return try move(half, to: path) }
+                let halves = "\(parent)/\(other)/\(Self.halvesName)"
+                guard try files.exists(halves) else { continue }
+                // Where there are any of an earlier split, what released it was one of the latest.
+                for end in try files.list(halves).compactMap({ UInt64($0) }).sorted(by: >) {
+                    let half = "\(halves)/\(end)/\(name)"
+                    if try files.exists(half) { return try move(half, to: path) }
+                }
             }
         } catch {
             throw .file(error)
@@ -85,6 +95,18 @@ extension ShardFolder {
             guard try files.exists(place) else { throw error }
         }
         try files.synchronizeDirectory(parent)
+    }
+
+    /// Removes what was made for a split that was given up.
+    func keepHalves(at end: LogIndex) throws(ReplicaError) {
+        do throws(FileError) {
+            guard try files.exists(halves) else { return }
+            for name in try files.list(halves) where name != String(end.value) {
+                try files.removeDirectoryTree(halves + "/" + name)
+            }
+        } catch {
+            throw .file(error)
+        }
     }
 
     func removeHalves() throws(ReplicaError) {
