@@ -20,16 +20,20 @@ struct Repeated: Service {
 
     func run() async {
         await cancelWhenGracefulShutdown {
+            var isFailing = false
             // A sleep that is cancelled ends the loop: the process stops, and nothing failed.
-            while (try? await Task.sleep(for: interval)) != nil { await doOnce() }
+            while (try? await Task.sleep(for: interval)) != nil { isFailing = await !doOnce(isFailing) }
         }
     }
 
-    private func doOnce() async {
+    /// A failure that lasts is said once. True where it was done.
+    private func doOnce(_ isFailing: Bool) async -> Bool {
         do throws(CoordinatorError) {
             try await work()
+            return true
         } catch {
-            log.warning(complaint, metadata: ["reason": "\(error)"])
+            if !isFailing { log.warning(complaint, metadata: ["reason": "\(error)"]) }
+            return false
         }
     }
 }

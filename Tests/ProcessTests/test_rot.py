@@ -16,7 +16,7 @@ import pytest
 
 from harness import Key, Server, facectl, unit_vectors
 
-FLIPS = int(os.environ.get("FACET_ROT_FLIPS", "40"))
+FLIPS = int(os.environ.get("FACET_ROT_FLIPS", "24"))
 AT_ONCE = 2
 COLLECTION = "rot"
 # SQLite's own files carry no checksums of pages; replica and ledger check what they take from them.

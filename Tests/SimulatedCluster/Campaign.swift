@@ -21,7 +21,7 @@ package enum Campaign {
                     + "\(figures.sessionReads) session and \(figures.boundedReads) bounded reads, \(figures.searches) searches, "
                     + "\(figures.reigns) reigns, \(figures.shrinks) shrinks, \(figures.expands) expands, "
                     + "\(figures.crashes) crashes, \(figures.lostDisks) lost disks, \(figures.builtCopies) built copies, \(figures.moves) moves, "
-                    + "\(figures.splits) splits, \(figures.abortedSplits) given up, "
+                    + "\(figures.raises) minimums raised, \(figures.splits) splits, \(figures.abortedSplits) given up, "
                     + "\(figures.operatorNeeded) ended with the operator, trace \(String(trace, radix: 16))"
             ]
             lines += failures.prefix(5).map { "  seed \($0.seed): \($0.text)" }
@@ -110,6 +110,7 @@ extension WorldFigures {
         builtCopies += other.builtCopies
         moves += other.moves
         splits += other.splits
+        raises += other.raises
         abortedSplits += other.abortedSplits
         faults += other.faults
         operatorNeeded += other.operatorNeeded

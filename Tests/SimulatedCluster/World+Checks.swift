@@ -101,8 +101,10 @@ extension World {
         let gone = old.isr.filter { !new.isr.contains($0) }
         let isNaming =
             new.epoch == old.epoch && new.version == old.version && new.primary == old.primary
-            && Set(new.isr).isSubset(of: old.isr) && gone.allSatisfy { nodes[Self.node(of: $0)].disk.replica != $0 }
+            && new.minISR >= old.minISR && Set(new.isr).isSubset(of: old.isr)
+            && gone.allSatisfy { nodes[Self.node(of: $0)].disk.replica != $0 }
         if !isFailover, !isMembers, !isNaming { fail("S14 from \(old) to \(new)") }
+        if new.minISR > old.minISR { figures.raises += 1 }
         if isFailover { figures.reigns += 1 }
         if isMembers {
             if !Set(old.isr).isSubset(of: new.isr) { figures.shrinks += 1 }

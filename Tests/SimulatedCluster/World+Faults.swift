@@ -72,7 +72,7 @@ extension World {
         queue.add(.boot(node, life: life), at: now + delay)
     }
 
-    /// A disk that loses what was synced; only as long as the promise holds: `minISR` - 1 of the in-sync set, and never
+    /// A disk that loses what was synced; only as long as the promise holds: the minimum - 1 of the in-sync set, and never
     /// the last of it (a rebuilt register names one).
     private func damage(_ node: Int, _ kind: WorldOptions.Fault) {
         guard nodes[node].up, mayLose(node) else { return }
@@ -112,15 +112,16 @@ extension World {
         guard !isRestored else { return false }
         let confirming = nodes.indices.count { $0 != node && canConfirm($0) }
         let copies = max(options.copies, store.state.configuration.named.count { !isKnownNew($0) })
-        guard !canConfirm(node) || confirming > copies - options.minISR else { return false }
+        let minimum = store.state.configuration.minISR
+        guard !canConfirm(node) || confirming > copies - minimum else { return false }
         let members = counting
         let lost = members.count { !isIntact($0) }
         // Where none may be lost, none that will be a member soon.
-        let counts = options.minISR == 1 ? store.state.configuration.named : members
+        let counts = minimum == 1 ? store.state.configuration.named : members
         guard counts.contains(nodes[node].disk.replica) else { return true }
         let others = members.filter { Self.node(of: $0) != node }
         let allClean = others.allSatisfy { isIntact($0) ? !nodes[Self.node(of: $0)].disk.torn && isClean($0) : true }
-        return lost < min(options.minISR, members.count) - 1 && allClean
+        return lost < min(minimum, members.count) - 1 && allClean
     }
 
     /// Who may be named in sync next, too: a copy that has files of the halves.

@@ -26,6 +26,19 @@ extension World {
         if staysWhole(without: old, state.configuration) { remove([old], state) }
     }
 
+    /// As `facectl shard replicate` does at its end: by a transaction that changes no member.
+    func raiseMinimum() {
+        queue.add(.raiseMinimum, at: now + 100 + random.below(300))
+        let state = store.state
+        var new = state.configuration
+        guard !isRestored, new.minISR < options.minISR, new.learners.isEmpty, new.isr.count >= options.copies else {
+            return
+        }
+        new.minISR = options.minISR
+        note("the minimum is to be \(new.minISR)")
+        decide(RegisterTransaction(expected: state.revision, new: new, joiners: []))
+    }
+
     /// The machine's copy as the register names it.
     private func name(at node: Int, in configuration: ShardConfiguration) -> ReplicaID? {
         let replica = nodes[node].disk.replica

@@ -85,7 +85,7 @@ extension World {
         var timing = ReplicaTiming(replicas: options.copies)
         if options.pauses { timing.idleAfter = 400 }
         // As the product has it: else the halves of a shard of five could need more copies that are not new than have files.
-        if options.splitsShards { timing.replicas = 2 * options.minISR - 1 }
+        if options.splitsShards || options.raisesMinimum { timing.replicas = 1 }
         return timing
     }
 

@@ -25,6 +25,7 @@ package final class World {
         case decided(RegisterTransaction)
         case rebuild
         case moveStep
+        case raiseMinimum
         case search(Int, at: Int)
         case splitStep(Int, SplitStep, at: Int, until: Int)
         case halved(Int, life: Int)
@@ -36,7 +37,7 @@ package final class World {
         /// Whether it goes on where the shard is in no map any more.
         var isOfCopies: Bool {
             switch self {
-            case .controller, .decided, .rebuild, .moveStep, .client, .fault: false
+            case .controller, .decided, .rebuild, .moveStep, .raiseMinimum, .client, .fault: false
             case .tick, .duty, .deliver, .synced, .fetched, .boot, .request, .reply, .askReport, .reported, .count,
                 .search, .splitStep, .halved, .drop, .faultsEnd:
                 true
@@ -114,13 +115,17 @@ package final class World {
         self.keepsTrail = keepsTrail
         random = SeededRandom(seed: seed)
         let replicas = (0..<options.copies).map { Self.replica($0, copy: 1) }
+        let counting = options.raisesMinimum ? 1 : replicas.count
         let configuration = ShardConfiguration(
             generation: Generation(0), version: 1, epoch: Epoch(0), primary: replicas[0],
-            primaryIncarnation: Incarnation(0), isr: replicas, learners: [], minISR: options.minISR)
+            primaryIncarnation: Incarnation(0), isr: Array(replicas.prefix(counting)),
+            learners: Array(replicas.dropFirst(counting)), minISR: options.raisesMinimum ? 1 : options.minISR)
         store = SimulatedStore(state: RegisterState(configuration: configuration, revision: 1))
         checker = Checker()
         let memory = ReplicaMemory(epoch: Epoch(0), register: store.state)
-        nodes = replicas.map { SimulatedNode(disk: SimulatedDisk(replica: $0, memory: memory)) }
+        nodes = replicas.enumerated().map { number, replica in
+            SimulatedNode(disk: SimulatedDisk(replica: replica, memory: number < counting ? memory : nil))
+        }
         if options.movesCopies {
             let spare = SimulatedDisk(replica: Self.replica(options.copies, copy: 1))
             nodes.append(SimulatedNode(disk: spare, up: false))
@@ -151,6 +156,7 @@ package final class World {
         for start in [20, 50] { queue.add(.controller, at: now + start) }
         queue.add(.client, at: now + 30)
         if !options.faults.isEmpty { queue.add(.fault, at: now + 400) }
+        if options.raisesMinimum { queue.add(.raiseMinimum, at: now + 800) }
         if options.movesCopies { queue.add(.moveStep, at: now + 700) }
         if faultsOn { queue.add(.faultsEnd, at: options.faultsEnd) }
     }
@@ -194,6 +200,7 @@ package final class World {
         case .decided(let transaction): change(transaction)
         case .rebuild: rebuildRegister()
         case .moveStep: moveStep()
+        case .raiseMinimum: raiseMinimum()
         case .search(let search, let node): self.search(search, at: node)
         case .splitStep(let number, let step, let node, let end): splitStep(number, step, at: node, until: end)
         case .halved(let node, let life): halved(node, life)
@@ -235,6 +242,8 @@ package struct WorldFigures: Hashable, Sendable {
     package var moves = 0
     /// Shards that two others took the place of.
     package var splits = 0
+    /// Minimums of in-sync copies that were raised.
+    package var raises = 0
     /// Splits that were given up.
     package var abortedSplits = 0
     package var faults = 0

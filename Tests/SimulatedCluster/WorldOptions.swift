@@ -79,6 +79,11 @@ package struct WorldOptions: Hashable, Sendable {
     package var splitsShards = false
     private static let firstThatSplits: UInt64 = 10_000_000
 
+    /// A shard begins with one copy that counts, by a minimum of one; the others learn, and once all are in sync an operator
+    /// raises the minimum (docs/decisions/0032).
+    package var raisesMinimum = false
+    private static let firstThatRaises: UInt64 = 20_000_000
+
     /// Of one collection, each a world of its own, which a client searches together.
     package var shards = 1
     package var mistake: WorldMistake?
@@ -101,6 +106,7 @@ package struct WorldOptions: Hashable, Sendable {
         shards = random.chance(200) ? 2 : 1
         confirmsAnswers = seed >= Self.firstThatConfirms
         if seed >= Self.firstThatSplits { splitsShards = random.chance(333) }
+        if seed >= Self.firstThatRaises { raisesMinimum = minISR > 1 && random.chance(333) }
         if mistake?.isOfSplits ?? false { splitsShards = true }
         if splitsShards { faults.remove(.restoredStore) }
         if mutant == .confirmByOne { onlyOfFive() }
@@ -118,7 +124,7 @@ package struct WorldOptions: Hashable, Sendable {
             wakesWhenAsked ? "wakesWhenAsked" : nil, readsWhenAsked ? "readsWhenAsked" : nil,
             pauses ? "pauses" : nil, membersElect ? "membersElect" : nil,
             trimsLogs ? "trimsLogs" : nil, movesCopies ? "movesCopies" : nil,
-            splitsShards ? "splitsShards" : nil,
+            splitsShards ? "splitsShards" : nil, raisesMinimum ? "raisesMinimum" : nil,
         ].compactMap(\.self).joined(separator: " ")
         let mutant = mutant?.rawValue ?? mistake?.rawValue ?? "none"
         return "shards=\(shards) copies=\(copies) minISR=\(minISR) mutant=\(mutant) \(habits) faults: \(names)"

@@ -1,9 +1,13 @@
 import FaceModel
 import Synchronization
 
-/// Since when nodes say nothing, as far as this coordinator knows: it counts from when it began to ask.
+/// Since when nodes say nothing, as far as this coordinator knows: it counts from when it began to ask, and begins again
+/// where it has not asked for a while itself, because it stood still or the store did.
 final class SilentNodes: Sendable {
+    private static let pauseMax = Duration.seconds(30)
+
     private struct State {
+        var askedAt: ContinuousClock.Instant?
         var heard: [NodeID: ContinuousClock.Instant] = [:]
         /// Whose copies are being replaced; said once.
         var given: Set<NodeID> = []
@@ -13,6 +17,8 @@ final class SilentNodes: Sendable {
     /// Of all nodes `answered` have answered.
     func note(_ nodes: [NodeID], answered: Set<NodeID>, at now: ContinuousClock.Instant) {
         state.withLock { state in
+            if let last = state.askedAt, last + Self.pauseMax < now { state.heard = [:] }
+            state.askedAt = now
             state.heard = state.heard.filter { nodes.contains($0.key) }
             state.given.subtract(answered)
             for node in nodes where answered.contains(node) || state.heard[node] == nil { state.heard[node] = now }
