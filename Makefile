@@ -80,7 +80,7 @@ soak: build ## the long tests: 1,000,000 mutated frames and engine operations, 5
 	$(call step,build of the Swift tests,$(BUILD_TESTS))
 	$(call step,fuzz,FACET_FUZZ=1000000 $(TEST) --filter FuzzTests)
 	$(call step,engine beside its model,FACET_ENGINE_OPS=1000000 $(TEST) --filter EngineModelTests)
-	$(call step,bits that turn,FACET_FLIPS=50000 $(TEST) --filter ShardRotTests)
+	$(call step,bits that turn and faces that are gone,FACET_FLIPS=50000 FACET_DELETED=1000000 $(TEST) --filter 'ShardRotTests|DeletedFacesTests')
 	$(call step,soak,FACET_KILLS=1000 FACET_POWER_CUTS=400 FACET_SITE_CUTS=100 FACET_ROT_FLIPS=400 FACET_RESTARTS=10 \
 		FACET_ETCD_AWAY=600 FACET_PARTITIONS=10 $(PYTHON) -m pytest Tests/ProcessTests \
 		-k 'kill9 or power or partitions or rot or restart or without_etcd' --durations=5)
