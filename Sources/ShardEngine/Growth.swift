@@ -7,7 +7,8 @@ package import StorageIO
 /// directory's lock.
 ///
 /// After a failure, or a crash, at any place the same may be done again. From the first change on no embedded server
-/// starts on the directory; until the last the cluster is not there, so no node serves it.
+/// starts on the directory; until the last the cluster is not there. A node that is started too early begins one of its
+/// own: then the last change is refused, and says so.
 package struct Growth {
     package enum Outcome: Hashable, Sendable {
         case grown(registers: Int)
@@ -51,7 +52,7 @@ package struct Growth {
         for some in grown.missing(in: there).inTransactions { try await put(some.map { ($0, .absent) }, in: store) }
         try forgetRevisions()
         let incarnation = try renameDirectory(own)
-        // Last, and together: a node that starts before finds no cluster, one that starts after finds all of it.
+        // Last, and together: a node that starts after it finds all of the cluster.
         try await put(
             [(.cluster(grown.cluster), .absent), (.incarnation(incarnation), .absent)], in: store)
         return .grown(registers: grown.registers.count)

@@ -91,6 +91,23 @@ import Testing
         #expect(scene.homes == before)
     }
 
+    /// As in a cluster of as many nodes as copies: it is tried again and again, said once, and holds up no other shard.
+    @Test func oneThatCannotBeReplacedHoldsUpNoOther() throws {
+        let silence = SilentNodes()
+        let node = try ClusterBench.node(1)
+        let shards = (1...3).map { ShardID(Bits128(high: 0, low: $0)) }
+        for _ in 0..<2 {
+            for shard in shards {
+                #expect(silence.next(of: shards, on: node) == shard)
+                silence.triedInVain(shard, on: node)
+            }
+        }
+        #expect(silence.next(of: [], on: node) == nil)
+        #expect(silence.isNews("no node", of: node) && !silence.isNews("no node", of: node))
+        silence.note([node], answered: [node], at: .now)
+        #expect(silence.isNews("no node", of: node))
+    }
+
     @Test func onlyTheControllerDoesIt() async throws {
         let scene = try await Scene()
         let before = scene.homes

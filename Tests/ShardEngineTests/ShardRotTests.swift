@@ -73,15 +73,7 @@ import Testing
         FileHandle.standardError.write(Data("\(Self.flips) bits: \(tally)\n".utf8))
     }
 
-    private func face(_ number: Int) -> NewFace {
-        var random = SplitMix(state: UInt64(number) &* 77)
-        var values = (0..<64).map { _ in Float.random(in: -1...1, using: &random) }
-        let norm = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
-        for index in values.indices { values[index] /= norm }
-        return NewFace(
-            vector: RotatedVector(rotated: values), externalImageID: nil,
-            record: FaceRecord(imageID: nil, detail: nil), token: .none)
-    }
+    private func face(_ number: Int) -> NewFace { CopiesBench.faces(number..<number + 1)[0] }
 
     /// Faces in a segment and behind it in the log, some of both deleted.
     private func specimen() async throws -> Specimen {

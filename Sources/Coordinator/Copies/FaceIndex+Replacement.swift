@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import Logging
 
 /// Copies on nodes that are gone are made anew on others: by the controller, without anybody's asking.
 extension FaceIndex {
@@ -21,26 +22,32 @@ extension FaceIndex {
         let answered = nodes.filter { if case .success? = answers[$0] { true } else { false } }
         silence.note(nodes, answered: Set(answered), at: now)
         for node in silence.silent(for: limit, at: now) {
-            guard let shard = try await lostShard(on: node, Set(answered)) else { continue }
-            if silence.giveUp(node) {
-                log.warning(
-                    "a node has been silent for long: its copies are made anew on others",
-                    metadata: ["node": "\(node)", "seconds": "\(limit.components.seconds)"])
-            }
-            do throws(CoordinatorError) {
-                let found = try await find(shard, as: .cluster)
-                _ = try await move(found, from: node, to: nil, ownScope(Self.stepLimit))
-            } catch {
-                log.warning(
-                    "a copy on a node that is gone cannot be replaced",
-                    metadata: ["shard": "\(shard)", "node": "\(node)", "reason": "\(error)"])
-            }
-            return
+            let lost = try await lostShards(on: node, Set(answered))
+            guard let shard = silence.next(of: lost, on: node) else { continue }
+            return await replace(shard, on: node, silentFor: limit)
         }
     }
 
-    /// A shard of faces that has a copy on the node, and whose primary answers: from it the new one is built.
-    private func lostShard(on node: NodeID, _ answered: Set<NodeID>) async throws(CoordinatorError) -> ShardID? {
+    private func replace(_ shard: ShardID, on node: NodeID, silentFor limit: Duration) async {
+        let news: Logger.Message = "a node has been silent for long: its copies are made anew on others"
+        if silence.isNews("\(news)", of: node) {
+            log.warning(news, metadata: ["node": "\(node)", "seconds": "\(limit.components.seconds)"])
+        }
+        do throws(CoordinatorError) {
+            _ = try await move(find(shard, as: .cluster), from: node, to: nil, ownScope(Self.stepLimit))
+        } catch {
+            silence.triedInVain(shard, on: node)
+            // Where there is no further node, as in a cluster of as many as copies, it is so for each shard and each second.
+            guard silence.isNews("\(error)", of: node) else { return }
+            log.warning(
+                "a copy on a node that is gone cannot be replaced",
+                metadata: ["shard": "\(shard)", "node": "\(node)", "reason": "\(error)"])
+        }
+    }
+
+    /// Shards of faces that have a copy on the node, and whose primaries answer: from them the new ones are built.
+    private func lostShards(on node: NodeID, _ answered: Set<NodeID>) async throws(CoordinatorError) -> [ShardID] {
+        var lost: [ShardID] = []
         let maps = try await list(.maps).compactMap { if case .map(let map) = $0.value { map } else { nil } }
         let ofFaces = Set(maps.filter(\.made).flatMap(\.shards).map(\.id))
         for register in try await list(.allReplicas) {
@@ -49,8 +56,8 @@ extension FaceIndex {
                 let primary = copies.primaryNode, answered.contains(primary),
                 try await readOrReadFresh(.split(copy.shard)) == nil
             else { continue }
-            return copy.shard
+            lost.append(copy.shard)
         }
-        return nil
+        return lost
     }
 }

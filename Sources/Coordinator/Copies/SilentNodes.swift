@@ -9,8 +9,10 @@ final class SilentNodes: Sendable {
     private struct State {
         var askedAt: ContinuousClock.Instant?
         var heard: [NodeID: ContinuousClock.Instant] = [:]
-        /// Whose copies are being replaced; said once.
-        var given: Set<NodeID> = []
+        /// What was said of each since it was last heard.
+        var said: [NodeID: Set<String>] = [:]
+        /// Shards that were tried in vain since the others were.
+        var tried: [NodeID: Set<ShardID>] = [:]
     }
     private let state = Mutex(State())
 
@@ -20,7 +22,7 @@ final class SilentNodes: Sendable {
             if let last = state.askedAt, last + Self.pauseMax < now { state.heard = [:] }
             state.askedAt = now
             state.heard = state.heard.filter { nodes.contains($0.key) }
-            state.given.subtract(answered)
+            for node in answered { (state.said[node], state.tried[node]) = (nil, nil) }
             for node in nodes where answered.contains(node) || state.heard[node] == nil { state.heard[node] = now }
         }
     }
@@ -33,7 +35,22 @@ final class SilentNodes: Sendable {
     }
 
     /// True the first time since the node was last heard.
-    func giveUp(_ node: NodeID) -> Bool { state.withLock { $0.given.insert(node).inserted } }
+    func isNews(_ text: String, of node: NodeID) -> Bool {
+        state.withLock { $0.said[node, default: []].insert(text).inserted }
+    }
+
+    /// Which of the shards that have a copy on the node is next: one that cannot have another now holds up no other.
+    func next(of shards: [ShardID], on node: NodeID) -> ShardID? {
+        state.withLock { state in
+            if let untried = shards.first(where: { state.tried[node]?.contains($0) != true }) { return untried }
+            state.tried[node] = nil
+            return shards.first
+        }
+    }
+
+    func triedInVain(_ shard: ShardID, on node: NodeID) {
+        state.withLock { _ = $0.tried[node, default: []].insert(shard) }
+    }
 
     /// Another looks after it, and what is known grows old.
     func forget() { state.withLock { $0 = State() } }
