@@ -70,6 +70,11 @@ package protocol CopySource: Sendable {
         _ chunk: CopyChunk, of shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
     ) async -> [UInt8]?
     func release(_ number: UInt64, of shard: ShardID, on node: NodeID) async
+    /// Faces that the node's replica of the shard has, each as a record of its log had it: those of `faces` that live there
+    /// and can be read. Nil where the node does not answer.
+    func rows(
+        of faces: [FaceID], _ shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
+    ) async -> [[UInt8]]?
 }
 
 /// A node's files, as others reach them.
@@ -77,4 +82,5 @@ package protocol CopyHost: Sendable {
     func listing(of shard: ShardID, for receiver: ReplicaID) async -> CopyListing?
     func read(_ chunk: CopyChunk, of shard: ShardID) async -> [UInt8]?
     func release(_ number: UInt64, of shard: ShardID) async
+    func rows(of faces: [FaceID], _ shard: ShardID) async -> [[UInt8]]?
 }

@@ -62,7 +62,7 @@ package struct MergedSegment: Sendable {
 }
 
 /// A row on its way from an input to its place in the merged segment.
-private struct MergeRow: Comparable {
+struct MergeRow: Comparable {
     var leaf: LeafID
     var id: FaceID
     var input: Int
@@ -72,7 +72,7 @@ private struct MergeRow: Comparable {
 }
 
 /// Reads one input's rows; holds one decoded block of records, for rows that stay under their leaf come in order.
-private struct MergeCursor {
+struct MergeCursor {
     private let segment: Segment
     private var block: (index: Int, records: [FaceRecord])?
 

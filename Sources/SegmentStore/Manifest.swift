@@ -39,6 +39,12 @@ package struct Manifest: Hashable, Sendable {
         return name(number) == text
     }
 
+    /// Of the segment whose file `path` names; nil where it names another file.
+    static func number(ofPath path: String) -> UInt64? {
+        guard let name = path.split(separator: "/").last.map(String.init), isSegment(name) else { return nil }
+        return UInt64(name.dropFirst(segmentPrefix.count).prefix(16), radix: 16)
+    }
+
     func encoded() -> [UInt8] {
         var body = ByteWriter()
         body.put(bytes: Array(identity.tenant.text.utf8))

@@ -37,8 +37,8 @@ struct SegmentContents {
 }
 
 /// Reads one segment file from front to back, believing nothing before its checksum held.
-private struct SegmentReader {
-    private let file: BlockFile
+struct SegmentReader {
+    let file: BlockFile
     private let size: Int
     private let dimension: Int
     private let mapsPlanes: Bool
@@ -75,7 +75,7 @@ private struct SegmentReader {
         return Segment(contents, planes: block, header: header, fileBytes: size, file: file)
     }
 
-    private func readHeader() throws(SegmentError) -> (SegmentHeader, UInt32) {
+    func readHeader() throws(SegmentError) -> (SegmentHeader, UInt32) {
         guard size >= SegmentHeader.bytes + SegmentTrailer.bytes else { throw file.damaged(size, "file too short") }
         let preamble = try file.bytes(SegmentHeader.preambleBytes, at: 0)
         guard preamble.starts(with: SegmentHeader.magic) else { throw file.damaged(0, "no segment file") }
@@ -91,7 +91,7 @@ private struct SegmentReader {
         return (header, lastWord(whole))
     }
 
-    private func readFooter(expected: UInt32?) throws(SegmentError) -> SegmentFooter {
+    func readFooter(expected: UInt32?) throws(SegmentError) -> SegmentFooter {
         let end = size - SegmentTrailer.bytes
         guard let trailer = SegmentTrailer.decode(try file.bytes(SegmentTrailer.bytes, at: end)) else {
             throw file.damaged(end, "trailer")

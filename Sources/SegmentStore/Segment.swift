@@ -27,7 +27,7 @@ package final class Segment: Sendable {
     let planes: PlaneBlock
     private let vectors: StoredVectors
     private let recordBlocks: [BlockPlace]
-    private let file: BlockFile
+    let file: BlockFile
 
     init(_ contents: SegmentContents, planes: PlaneBlock, header: SegmentHeader, fileBytes: Int, file: BlockFile) {
         path = file.path

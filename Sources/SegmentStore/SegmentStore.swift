@@ -11,46 +11,70 @@ package final class SegmentStore {
     package private(set) var manifest: Manifest
     /// By rising number.
     package private(set) var segments: [Segment]
-    private let mapsPlanes: Bool
-    private let files: any FileSystem
+    /// Segments that the manifest names and whose files are rotten beyond opening, and what is wrong with them: they are
+    /// to be repaired, and none of their faces can be answered from meanwhile.
+    package private(set) var lost: [UInt64: SegmentError]
+    let mapsPlanes: Bool
+    let files: any FileSystem
     /// At least the manifest's; ahead of it after a merge began or a write failed.
     private var nextNumber: UInt64
     private var obsolete: [String] = []
 
     private init(
-        directory: String, manifest: Manifest, segments: [Segment], mapsPlanes: Bool, files: any FileSystem
+        directory: String, manifest: Manifest, segments: [Segment], lost: [UInt64: SegmentError], mapsPlanes: Bool,
+        files: any FileSystem
     ) {
         self.directory = directory
         self.mapsPlanes = mapsPlanes
         self.manifest = manifest
         self.segments = segments
+        self.lost = lost
         self.files = files
         nextNumber = manifest.nextSegmentNumber
     }
 
     /// Opens the directory, or makes an empty one, reads and checks every segment that the manifest names, and removes
     /// the segment files it does not name. `mapsPlanes`: planes that not every search reads stay in the files.
+    ///
+    /// Throws for the first segment that is rotten, unless the owner `keepsLost` ones.
     package static func open(
-        directory: String, identity: SegmentIdentity, mapsPlanes: Bool = false, on files: any FileSystem
+        directory: String, identity: SegmentIdentity, mapsPlanes: Bool = false, keepsLost: Bool = false,
+        on files: any FileSystem
     ) throws(SegmentError) -> SegmentStore {
         let manifest = try readManifest(directory, identity, files)
         // First, for a part that is missing should not be found after minutes of reading the others.
-        for entry in manifest.segments { try requireFile(directory + "/" + entry.name, files) }
+        if !keepsLost {
+            for entry in manifest.segments { try requireFile(directory + "/" + entry.name, files) }
+        }
         var segments: [Segment] = []
+        var lost: [UInt64: SegmentError] = [:]
         for entry in manifest.segments {
-            let path = directory + "/" + entry.name
-            let segment = try Segment.open(
-                path, identity: identity, number: entry.number, footerChecksum: entry.footerChecksum,
-                mapsPlanes: mapsPlanes, on: files)
-            guard segment.count == entry.rows, segment.fileBytes == entry.bytes else {
-                throw .damaged(path: path, offset: 0, block: nil, reason: "not the file the manifest names")
+            do throws(SegmentError) {
+                segments.append(try open(entry, in: directory, identity, mapsPlanes: mapsPlanes, on: files))
+            } catch {
+                guard keepsLost, error.rottenSegment == entry.number else { throw error }
+                lost[entry.number] = error
             }
-            segments.append(segment)
         }
         let store = SegmentStore(
-            directory: directory, manifest: manifest, segments: segments, mapsPlanes: mapsPlanes, files: files)
+            directory: directory, manifest: manifest, segments: segments, lost: lost, mapsPlanes: mapsPlanes,
+            files: files)
         try store.removeStrays()
         return store
+    }
+
+    private static func open(
+        _ entry: Manifest.Entry, in directory: String, _ identity: SegmentIdentity, mapsPlanes: Bool,
+        on files: any FileSystem
+    ) throws(SegmentError) -> Segment {
+        let path = directory + "/" + entry.name
+        let segment = try Segment.open(
+            path, identity: identity, number: entry.number, footerChecksum: entry.footerChecksum,
+            mapsPlanes: mapsPlanes, on: files)
+        guard segment.count == entry.rows, segment.fileBytes == entry.bytes else {
+            throw .damaged(path: path, offset: 0, block: nil, reason: "not the file the manifest names")
+        }
+        return segment
     }
 
     private static func requireFile(_ path: String, _ files: any FileSystem) throws(SegmentError) {
@@ -60,7 +84,7 @@ package final class SegmentStore {
     }
 
     package var flushedThrough: LogIndex { manifest.flushedThrough }
-    package var diskBytes: Int { segments.reduce(0) { $0 + $1.fileBytes } }
+    package var diskBytes: Int { manifest.segments.reduce(0) { $0 + $1.bytes } }
 
     /// The bytes of the manifest that names the present segments and no other.
     package var manifestBytes: [UInt8] { manifest.encoded() }
@@ -123,13 +147,14 @@ package final class SegmentStore {
     /// `removeObsoleteFiles`, at once if the caller likes: snapshots that still hold the inputs need no file.
     package func install(_ merged: MergedSegment) throws(SegmentError) {
         let inputs = Set(merged.inputs)
-        precondition(inputs.isSubset(of: segments.map(\.number)), "the inputs of a merge are in the store")
+        precondition(inputs.isSubset(of: numbers), "the inputs of a merge are in the store")
         var next = manifest
         next.segments.removeAll { inputs.contains($0.number) }
         if let segment = merged.segment { next.insert(segment, footerChecksum: merged.footerChecksum) }
         let names = manifest.segments.filter { inputs.contains($0.number) }.map(\.name)
         let kept = segments.filter { !inputs.contains($0.number) } + [merged.segment].compactMap { $0 }
         try swap(next, kept.sorted { $0.number < $1.number })
+        for number in inputs { lost[number] = nil }
         obsolete += names
     }
 
@@ -170,13 +195,13 @@ package final class SegmentStore {
 
     // MARK: The manifest
 
-    private func takeNumber() -> UInt64 {
+    func takeNumber() -> UInt64 {
         defer { nextNumber += 1 }
         return nextNumber
     }
 
     /// No manifest ever named the number, so its files may go.
-    private func markUnused(_ number: UInt64) {
+    func markUnused(_ number: UInt64) {
         let name = Manifest.name(number)
         obsolete += [name, name + AtomicFile.temporarySuffix]
     }
@@ -187,63 +212,6 @@ package final class SegmentStore {
         try Self.write(next, directory, files)
         manifest = next
         self.segments = segments
-    }
-
-    private static func write(
-        _ manifest: Manifest, _ directory: String, _ files: any FileSystem
-    ) throws(SegmentError) {
-        do {
-            try AtomicFile.write(manifest.encoded(), to: directory + "/" + Manifest.fileName, on: files)
-        } catch {
-            throw .file(error)
-        }
-    }
-
-    private static func readManifest(
-        _ directory: String, _ identity: SegmentIdentity, _ files: any FileSystem
-    ) throws(SegmentError) -> Manifest {
-        let path = directory + "/" + Manifest.fileName
-        let bytes: [UInt8]?
-        do {
-            try files.createDirectory(directory)
-            bytes =
-                try files.exists(path) ? try AtomicFile.read(path, on: files, limit: Manifest.bytesMax) : nil
-        } catch {
-            throw .file(error)
-        }
-        guard let bytes else { return try makeManifest(directory, identity, files) }
-        let manifest = try Manifest.decode(bytes, path: path)
-        if let field = manifest.identity.firstDifference(from: identity) {
-            throw .wrongIdentity(path: path, field: field)
-        }
-        return manifest
-    }
-
-    private static func makeManifest(
-        _ directory: String, _ identity: SegmentIdentity, _ files: any FileSystem
-    ) throws(SegmentError) -> Manifest {
-        let names: [String]
-        do { names = try files.list(directory) } catch { throw .file(error) }
-        guard !names.contains(where: { $0.hasPrefix(Manifest.segmentPrefix) }) else {
-            throw .manifestMissing(directory: directory)
-        }
-        let manifest = Manifest(identity: identity, flushedThrough: .zero, nextSegmentNumber: 1, segments: [])
-        try write(manifest, directory, files)
-        return manifest
-    }
-
-    private func removeStrays() throws(SegmentError) {
-        let named = Set(manifest.segments.map(\.name))
-        do {
-            for name in try files.list(directory)
-            where name.hasPrefix(Manifest.segmentPrefix) && !named.contains(name)
-                || name == Manifest.fileName + AtomicFile.temporarySuffix
-            {
-                try files.remove(directory + "/" + name)
-            }
-        } catch {
-            throw .file(error)
-        }
     }
 }
 

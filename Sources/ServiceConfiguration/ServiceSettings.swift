@@ -12,10 +12,12 @@ package struct ServiceSettings: Equatable, Sendable {
     package var lockMemory = false
     /// Leave the planes that not every search reads in the segments' files.
     package var mapPlanes = false
+    /// Each copy's files are read whole once in so many seconds; 0: never.
+    package var scrubAfterSeconds = 604_800
     package var logLevel = "info"
 
     package static let logLevels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
-    static let keys = ["region", "extractor", "search", "log"]
+    static let keys = ["region", "extractor", "search", "disk", "log"]
 
     init() {}
 
@@ -33,6 +35,9 @@ package struct ServiceSettings: Equatable, Sendable {
         lockMemory = try search.flag("lock_memory") ?? lockMemory
         mapPlanes = try search.text("planes", oneOf: ["memory", "mapped"]).map { $0 == "mapped" } ?? mapPlanes
         try search.finish(allowed: ["threads", "lock_memory", "planes"])
+        var disk = try top.section("disk")
+        scrubAfterSeconds = try disk.integer("scrub_after_seconds", in: 0...31_536_000) ?? scrubAfterSeconds
+        try disk.finish(allowed: ["scrub_after_seconds"])
         var log = try top.section("log")
         logLevel = try log.text("level", oneOf: Self.logLevels) ?? logLevel
         try log.finish(allowed: ["level"])

@@ -10,3 +10,14 @@ struct ShardMetrics: Sendable {
     func abandoned() { scansAbandoned.increment() }
     func refused() { writesRefused.increment() }
 }
+
+/// Of what disks do to a node's files.
+struct RotMetrics: Sendable {
+    private let rot = Counter(label: "facet_rot_found_total")
+    private let repairs = Counter(label: "facet_rot_repaired_total")
+    private let bytes = Counter(label: "facet_scrub_bytes_total")
+
+    func found() { rot.increment() }
+    func repaired() { repairs.increment() }
+    func read(_ count: Int) { bytes.increment(by: count) }
+}

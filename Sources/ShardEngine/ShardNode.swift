@@ -207,6 +207,9 @@ extension ShardNode: ReplicaHost {
     /// Tiles of the ledger are never changed: nothing is held.
     package func release(_ number: UInt64, of shard: ShardID) async { shelf.copy(shard)?.desk.release(number) }
 
+    /// The ledger has no faces.
+    package func rows(of faces: [FaceID], _ shard: ShardID) async -> [[UInt8]]? { shelf.copy(shard)?.rows(of: faces) }
+
     private func ledger(_ shard: ShardID) -> LedgerShelf? { ledger?.shard == shard ? ledger : nil }
 }
 

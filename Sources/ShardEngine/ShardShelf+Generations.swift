@@ -50,7 +50,7 @@ extension ShardShelf {
         switch slot {
         case .open(let replica):
             guard register.isSuccessor(of: replica.generation, for: replica.descriptor.replica) else { return nil }
-            return Reopening(descriptor: replica.descriptor, keys: replica.keys, closing: replica)
+            return Reopening(descriptor: replica.descriptor, keys: replica.keys.known, closing: replica)
         case .damaged(let copy):
             let generation = copy.register?.configuration.generation ?? Generation(0)
             guard register.isSuccessor(of: generation, for: copy.descriptor.replica) else { return nil }

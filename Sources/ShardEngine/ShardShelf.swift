@@ -80,6 +80,13 @@ final class ShardShelf: Sendable {
         if case .open(let replica)? = state.withLock({ $0.slots[shard] }) { replica } else { nil }
     }
 
+    /// Copies that are open.
+    var opened: [ShardReplica] {
+        state.withLock { state in
+            state.slots.values.compactMap { slot in if case .open(let replica) = slot { replica } else { nil } }
+        }
+    }
+
     func replica(_ shard: ShardID) throws(ShardError) -> ShardReplica {
         switch state.withLock({ $0.slots[shard] }) {
         case .open(let replica): return replica
@@ -152,12 +159,7 @@ final class ShardShelf: Sendable {
             }
         }
         for promise in changing { _ = await promise.value() }
-        let replicas = state.withLock { state in
-            state.slots.values.compactMap { slot -> ShardReplica? in
-                if case .open(let replica) = slot { replica } else { nil }
-            }
-        }
-        for replica in replicas {
+        for replica in opened {
             await withCheckedContinuation { continuation in replica.stop(.nodeStops) { continuation.resume() } }
         }
     }
@@ -241,7 +243,7 @@ final class ShardShelf: Sendable {
             let replica = try ShardReplica(
                 descriptor, mode, register: register, in: folder, pool: pool, budget: budget,
                 surroundings: surroundings, replace: { [weak self] in self?.replace(shard) })
-            _ = replica.take(keys)
+            _ = replica.keys.take(keys)
             end(shard, .opened, .open(replica))
         } catch {
             log.error("a shard cannot be opened", metadata: ["shard": "\(shard)", "reason": "\(error.text)"])
@@ -268,7 +270,7 @@ final class ShardShelf: Sendable {
                         "a copy that was fetched cannot be put in its place",
                         metadata: ["shard": "\(shard)", "reason": "\(error.sentence)"])
                 }
-                beginOpening(replica.descriptor, .existing, nil, keys: replica.keys)
+                beginOpening(replica.descriptor, .existing, nil, keys: replica.keys.known)
             }
         }
     }
@@ -312,7 +314,7 @@ extension ShardReplica {
         let same =
             descriptor.tenant == other.tenant && descriptor.collection == other.collection
             && descriptor.dimension == other.dimension && descriptor.modelVersion == other.modelVersion
-            && descriptor.replica == other.replica && take(FaceIdentityKeys(other))
+            && descriptor.replica == other.replica && keys.take(FaceIdentityKeys(other))
         guard same else {
             throw .damaged(
                 descriptor.shard, reason: "it is open as a shard of another collection, dimension, model or key")

@@ -22,6 +22,8 @@ package protocol FileHandle: AnyObject, Sendable {
     func willRead(_ count: Int, at offset: Int)
     /// From here on reads are of small pieces here and there, and what lies around them is not worth reading: advice too.
     func willReadAtRandom()
+    /// Has the system let go of what it holds of these bytes, so that the next read asks the disk: advice too.
+    func forget(_ count: Int, at offset: Int)
     /// `bytes` of memory that show `parts` of a file which never changes; nil where the machine cannot. A part beyond the
     /// file's end throws `truncated`.
     func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping?
@@ -43,6 +45,8 @@ extension FileHandle {
     package func willRead(_ count: Int, at offset: Int) {}
 
     package func willReadAtRandom() {}
+
+    package func forget(_ count: Int, at offset: Int) {}
 
     package func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping? {
         try FileMapping(copying: parts, of: self, bytes: bytes)

@@ -153,6 +153,10 @@ final class POSIXFile: FileHandle {
 
     func willReadAtRandom() { _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM) }
 
+    func forget(_ count: Int, at offset: Int) {
+        _ = posix_fadvise(descriptor, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
+    }
+
     func map(_ parts: [MappedPart], bytes: Int) throws(FileError) -> FileMapping? {
         try FileMapping(mapping: parts, of: descriptor, fileBytes: try size(), bytes: bytes, path: path)
     }

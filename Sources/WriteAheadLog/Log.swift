@@ -120,6 +120,28 @@ package final class Log {
         return (summary.lastIndex, summary.tail)
     }
 
+    /// Reads every record of the log in `directory` from the disk, as `inspect`. `goesOn` is told of the bytes of each piece
+    /// that was read, and ends the check by saying no.
+    package static func check(
+        directory: String, on files: any FileSystem, _ goesOn: (_ bytes: Int) -> Bool
+    ) throws(LogError) {
+        let pieceBytes = 1 << 20
+        let scan = try LogScan(directory: directory, on: files)
+        try scan.forget()
+        var bytes = 0
+        do throws(LogError) {
+            _ = try scan.walk { (record, _) throws(LogError) in
+                bytes += RecordCodec.bytesMax(record)
+                guard bytes >= pieceBytes else { return }
+                defer { bytes = 0 }
+                if !goesOn(bytes) { throw .stopped }
+            }
+        } catch .stopped {
+            return
+        }
+        _ = goesOn(bytes)
+    }
+
     /// How far the log in `directory` is whole, also where it proves a loss; changes nothing. Beside a writer as `inspect`.
     package static func ending(directory: String, on files: any FileSystem) throws(LogError) -> LogEnding {
         let summary = try LogScan(directory: directory, on: files).walk(acceptingLoss: true) {

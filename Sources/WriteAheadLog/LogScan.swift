@@ -88,6 +88,19 @@ struct LogScan {
         self.superseded = superseded
     }
 
+    /// Has the system let go of what it holds of the files.
+    func forget() throws(LogError) {
+        for segment in segments {
+            do throws(FileError) {
+                let handle = try files.open(segment.path, .read)
+                defer { handle.close() }
+                handle.forget(segment.bytes, at: 0)
+            } catch {
+                throw .file(error)
+            }
+        }
+    }
+
     private static func paths(in directory: String, on files: any FileSystem) throws(LogError) -> [String] {
         do throws(FileError) {
             return try files.list(directory).filter { $0.hasSuffix(suffix) }.map { directory + "/" + $0 }

@@ -5,6 +5,7 @@ import FaceModel
 import KeyHierarchy
 import Metrics
 import ServiceConfiguration
+import ServiceLifecycle
 import ShardEngine
 import StorageIO
 import Telemetry
@@ -41,11 +42,17 @@ struct EmbeddedServer {
             controlPlane: controlPlane, shards: node, ledger: ledger, extractor: extractor, masterKey: masterKey,
             now: Timestamp.now)
         try await service.serve(
-            index, keys: RegisterKeyDirectory(controlPlane: controlPlane, masterKey: masterKey))
+            index, keys: RegisterKeyDirectory(controlPlane: controlPlane, masterKey: masterKey), beside: scrubs(node))
         // In this order: no request runs any more, so nothing is appended behind a closed file.
         await extractor.stop()
         await node.stop()
         await ledger.stop()
+    }
+
+    /// None where the files are not to be read.
+    private func scrubs(_ node: ShardNode) -> [any Service] {
+        let seconds = configuration.service.scrubAfterSeconds
+        return seconds > 0 ? [ScrubService(scrubber: Scrubber(of: node, every: .seconds(seconds)))] : []
     }
 
     private func open(_ data: DataDirectory) throws(ServerError) -> (FileLock, MasterKey) {
@@ -110,5 +117,14 @@ struct EmbeddedServer {
         } catch {
             throw .cannotStart("the cluster's register cannot be used: \(error)")
         }
+    }
+}
+
+/// Has the files read whole once in a while.
+struct ScrubService: Service {
+    let scrubber: Scrubber
+
+    func run() async {
+        await cancelWhenGracefulShutdown { await scrubber.run() }
     }
 }

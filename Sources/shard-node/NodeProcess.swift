@@ -79,7 +79,7 @@ struct NodeProcess {
         }
         let group = ServiceGroup(
             configuration: .init(
-                services: [
+                services: scrubs(shards) + [
                     .init(service: service), .init(service: CopyService(keeper: keeper)),
                     .init(
                         service: monitor.application(
@@ -90,6 +90,13 @@ struct NodeProcess {
         } catch {
             throw NodeStartError(reason: "cannot serve on \(listen) or \(node.monitor): \(error)")
         }
+    }
+
+    /// None where the files are not to be read.
+    private func scrubs(_ shards: ShardNode) -> [ServiceGroupConfiguration.ServiceConfiguration] {
+        let seconds = configuration.service.scrubAfterSeconds
+        guard seconds > 0 else { return [] }
+        return [.init(service: ScrubService(scrubber: Scrubber(of: shards, every: .seconds(seconds))))]
     }
 
     private func prepare(_ data: DataDirectory) throws(NodeStartError) -> FileLock {

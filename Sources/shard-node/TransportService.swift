@@ -27,3 +27,12 @@ struct CopyService: Service {
         await cancelWhenGracefulShutdown { await keeper.run() }
     }
 }
+
+/// Has the node's files read whole once in a while.
+struct ScrubService: Service {
+    let scrubber: Scrubber
+
+    func run() async {
+        await cancelWhenGracefulShutdown { await scrubber.run() }
+    }
+}

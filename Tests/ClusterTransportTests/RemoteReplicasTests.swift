@@ -207,6 +207,21 @@ import Testing
         }
     }
 
+    @Test func facesAreGivenForARepair() async throws {
+        let replicas = TestReplicas()
+        let faces = (0..<5).map { FaceID(Bits128(high: 7, low: $0)) }
+        try await withReplicas(replicas) { remote, node in
+            let shard = ReplicaLetter.numbered(1).shard
+            #expect(await remote.rows(of: faces, shard, on: node.id, deadline: .soon) == nil, "no copy is here")
+            replicas.faces.withLock { $0 = [faces[1], faces[4]] }
+            let rows = await remote.rows(of: faces, shard, on: node.id, deadline: .soon)
+            #expect(rows == [faces[1], faces[4]].map(\.bits.bytes))
+            #expect(await remote.rows(of: [faces[0]], shard, on: node.id, deadline: .soon) == [])
+            let many = (0...UInt64(Limits.batchFacesMax)).map { FaceID(Bits128(high: 7, low: $0)) }
+            #expect(await remote.rows(of: many, shard, on: node.id, deadline: .soon) == nil)
+        }
+    }
+
     @Test(arguments: PeerRole.allCases) func aRoleMayAskItsOwnMethodsOnly(_ role: PeerRole) async throws {
         let replicas = TestReplicas { _ in .sample }
         try await withReplicas(replicas, asker: role) { remote, node in

@@ -27,6 +27,13 @@ final class TestReplicas: ReplicaHost {
         return [UInt8](repeating: UInt8(truncatingIfNeeded: chunk.offset), count: chunk.bytes)
     }
     func release(_ number: UInt64, of shard: ShardID) async { lent.withLock { $0.released.append(number) } }
+
+    /// Faces that are here: each row is its id's bytes.
+    let faces = Mutex<Set<FaceID>?>(nil)
+
+    func rows(of faces: [FaceID], _ shard: ShardID) async -> [[UInt8]]? {
+        self.faces.withLock { here in here.map { here in faces.filter(here.contains).map(\.bits.bytes) } }
+    }
 }
 
 extension ReplicaLetter {

@@ -49,7 +49,7 @@ class Report:
         faults = Counter(outage.fault.kind for outage in self.injector.outages)
         lines = [
             f"chaos of seed {self.seed}, {self.seconds:.0f} s",
-            f"  {len(self.injector.outages)} faults: {spelled(faults)}",
+            f"  {len(self.injector.outages)} faults: {spelled(faults)}; {self.injector.rotten} bytes of segments rotten",
             f"  {len(history)} operations on {self.faces} faces: {spelled(kinds)}; {unknown} without an outcome",
             f"  {len(judgement.lost)} lost, {len(judgement.returned)} returned, "
             f"{len(judgement.violations)} faces not linearizable",

@@ -62,7 +62,7 @@ class Fault:
     kind: str
     target: str
     others: tuple[str, ...] = ()
-    # Seconds of delay, or bytes in a second.
+    # Seconds of delay, bytes in a second, or what a rotten place is chosen by.
     amount: float = 0
 
     def __str__(self) -> str:
@@ -85,6 +85,7 @@ KINDS: dict[str, tuple[int, str, tuple[float, float]]] = {
     "deafen": (1, "nodes", (0.5, 8)),
     "silence": (1, "nodes", (0.5, 8)),
     "drop connections": (1, "nodes", (0, 0)),
+    "rot": (2, "nodes", (0, 0)),
     "slow": (1, "nodes", (1, 6)),
     "narrow": (1, "nodes", (1, 6)),
 }
@@ -132,6 +133,8 @@ def _fault(
             return Fault(at, lasts, kind, target, (generator.choice(groups["coordinators"]),))
         case "deafen" | "silence" | "drop connections":
             return Fault(at, lasts, kind, target, (*nodes, *groups["coordinators"]))
+        case "rot":
+            return Fault(at, lasts, kind, target, (), generator.random())
         case "slow":
             return Fault(at, lasts, kind, target, everybody, generator.uniform(0.02, 0.4))
         case "narrow":
@@ -170,6 +173,8 @@ class Injector:
     ended: Counter[str] = field(default_factory=Counter)
     crashes: list[str] = field(default_factory=list)
     relaunched: dict[str, float] = field(default_factory=dict)
+    # Bytes of segments that were turned.
+    rotten: int = 0
 
     def run(self, ending: threading.Event) -> None:
         """Returns when the last fault is mended, or sooner when `ending` is set; then `heal`."""
@@ -223,6 +228,8 @@ class Injector:
                 lab.drop(others, one)
             case "silence":
                 lab.drop(one, others)
+            case "rot":
+                self.rotten += rot(lab.folder / fault.target, fault.amount)
             case _ if isinstance(lab, WiredLab):
                 trouble(lab.network, fault)
 
@@ -234,10 +241,29 @@ class Injector:
                 self.lab.member(fault.target).launch()
             case "pause":
                 self.lab.member(fault.target).resume()
+            case "rot":
+                pass
             case _:
                 self.lab.mend({fault.target}, set(fault.others))
         outage.ended = time.monotonic()
         self.outages.append(outage)
+
+
+def rot(data: Path, choice: float) -> int:
+    """Turns one byte of one of a node's segments; how many were, since a merge may remove the file meanwhile."""
+    generator = random.Random(choice)
+    for path in generator.sample(found := sorted(data.glob("shards/*/segments/*.seg")), len(found)):
+        try:
+            with path.open("r+b") as file:
+                place = generator.randrange(path.stat().st_size)
+                file.seek(place)
+                byte = file.read(1)[0]
+                file.seek(place)
+                file.write(bytes([byte ^ 0x41]))
+            return 1
+        except FileNotFoundError:
+            continue
+    return 0
 
 
 def trouble(network: Network, fault: Fault) -> None:

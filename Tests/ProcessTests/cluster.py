@@ -195,6 +195,7 @@ class Lab:
         self, folder: Path, nodes: int = 4, coordinators: int = 2, members: int = 1, deadline: int = 30,
         proxied: Iterable[str] = (), log_level: str = "info", copies: int = 1, ledgers: int = 1,
         unsynced: Path | None = None, seed: int = 1, replace_after: int = 600,
+        scrub_after: int = 604_800,
     ) -> None:
         self.folder = folder
         self.config = folder / "cluster.yaml"
@@ -202,6 +203,7 @@ class Lab:
         self.log_level = log_level
         self.copies = copies
         self.replace_after = replace_after
+        self.scrub_after = scrub_after
         self.ledgers = ledgers
         self.etcd = [Etcd(self, f"etcd-{number + 1}") for number in range(members)]
         self.nodes = [Node(self, f"node-{number + 1}") for number in range(nodes)]
@@ -340,6 +342,7 @@ class Lab:
                 for number, coordinator in enumerate(self.coordinators)
             },
             "search": {"threads": 1},
+            "disk": {"scrub_after_seconds": self.scrub_after},
             "log": {"level": self.log_level},
         }
 

@@ -18,6 +18,7 @@ private let whole = """
     coordinators:
       coordinator-1: {listen: "127.0.0.1:8901"}
     search: {threads: 3, planes: mapped}
+    disk: {scrub_after_seconds: 86400}
     """
 
 @Suite struct ConfigurationTests {
@@ -42,6 +43,8 @@ private let whole = """
         #expect(cluster.name == "lab" && cluster.etcdCertificate == "etcd-client" && cluster.shardsPerCollection == 4)
         #expect(cluster.deadlineSeconds == 5 && cluster.service.searchThreads == 3 && cluster.service.mapPlanes)
         #expect(try !EmbeddedConfiguration(yaml: "search: {planes: memory}", file: "f").service.mapPlanes)
+        #expect(cluster.service.scrubAfterSeconds == 86_400)
+        #expect(try EmbeddedConfiguration(yaml: "", file: "f").service.scrubAfterSeconds == 604_800)
         #expect(cluster.replication == .init(copies: 5, minInSync: 3, replaceAfterSeconds: 60))
         let node = try cluster.node("node-1", file: "f")
         #expect(node.memoryBytes == 2 << 30 && node.ledger && node.zone == "a" && node.listen == node.address)
@@ -83,6 +86,7 @@ private let whole = """
         (#"listen: "127.0.0.1:8901""#, "zone: a", "coordinators.coordinator-1.listen", "missing"),
         ("search: {threads: 3, planes: mapped}", "serach: {}", "serach", "search"),
         ("planes: mapped", "planes: disk", "search.planes", "memory, mapped"),
+        ("scrub_after_seconds: 86400", "scrub_after_seconds: -1", "disk.scrub_after_seconds", "31536000"),
         ("data: d2", "dta: d2", "nodes.node-2.data", "missing"),
     ])
     func aBadKeyIsNamed(there: String, instead: String, key: String, says: String) throws {

@@ -243,6 +243,8 @@ final class LocalPost<Host: BenchHost>: Sendable {
         var cut: Set<NodeID> = []
         /// Chunks that may still be read.
         var chunks = Int.max
+        /// Faces that copies gave each other for repairs.
+        var rowsGiven = 0
     }
 
     struct Sender: ReplicaPost {
@@ -268,6 +270,8 @@ final class LocalPost<Host: BenchHost>: Sendable {
     }
     /// Only so many chunks of copies are given from now on.
     func limitChunks(_ count: Int) { state.withLock { $0.chunks = count } }
+    var rowsGiven: Int { state.withLock { $0.rowsGiven } }
+    fileprivate func count(rows: Int) { state.withLock { $0.rowsGiven += rows } }
     fileprivate func spendChunk() -> Bool {
         state.withLock { state in
             guard state.chunks > 0 else { return false }
@@ -296,5 +300,13 @@ extension LocalPost.Sender: CopySource {
 
     func release(_ number: UInt64, of shard: ShardID, on node: NodeID) async {
         await post.way(name, node)?.release(number, of: shard)
+    }
+
+    func rows(
+        of faces: [FaceID], _ shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
+    ) async -> [[UInt8]]? {
+        let rows = await post.way(name, node)?.rows(of: faces, shard)
+        post.count(rows: rows?.count ?? 0)
+        return rows
     }
 }

@@ -57,6 +57,10 @@ private final class MadeSource: CopySource {
     }
 
     func release(_ number: UInt64, of shard: ShardID, on node: NodeID) async {}
+
+    func rows(
+        of faces: [FaceID], _ shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
+    ) async -> [[UInt8]]? { nil }
 }
 
 @Suite struct CopyFetchTests {

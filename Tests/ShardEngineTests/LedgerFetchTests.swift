@@ -144,6 +144,10 @@ import WriteAheadLog
         }
 
         func release(_ number: UInt64, of shard: ShardID, on node: NodeID) async {}
+
+        func rows(
+            of faces: [FaceID], _ shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
+        ) async -> [[UInt8]]? { nil }
     }
 
     /// A disk whose log holds the first ten leaves of the source's and, as the end of a log may, three that were never

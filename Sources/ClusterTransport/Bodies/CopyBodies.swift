@@ -118,3 +118,36 @@ extension WireChunkAnswer {
         if let bytes { self.bytes = Data(bytes) }
     }
 }
+
+extension WireRowsRequest {
+    init(_ faces: [FaceID], of shard: ShardID, _ call: WireCall) {
+        self.init()
+        self.call = call
+        self.shard = FieldBytes.id(shard)
+        self.faces = faces.map { FieldBytes.id($0) }
+    }
+
+    func domain() throws(BodyError) -> ReplicaRequest {
+        guard faces.count <= Limits.batchFacesMax else {
+            throw BodyError("faces", "\(faces.count); \(Limits.batchFacesMax) at most")
+        }
+        var ids: [FaceID] = []
+        for face in faces { ids.append(try Fields.id(face, "faces")) }
+        return .rows(of: ids, try Fields.id(shard, "shard"))
+    }
+}
+
+extension WireRowsAnswer {
+    init(_ rows: [[UInt8]]?) {
+        self.init()
+        here = rows != nil
+        self.rows = rows?.map { Data($0) } ?? []
+    }
+
+    func domain() throws(BodyError) -> [[UInt8]]? {
+        guard rows.count <= Limits.batchFacesMax else {
+            throw BodyError("rows", "\(rows.count); \(Limits.batchFacesMax) at most")
+        }
+        return here ? rows.map { Array($0) } : nil
+    }
+}

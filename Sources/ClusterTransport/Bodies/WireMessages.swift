@@ -26,6 +26,7 @@ extension WirePostRequest: WireRequest {}
 extension WireReportRequest: WireRequest {}
 extension WireCopyRequest: WireRequest {}
 extension WireChunkRequest: WireRequest {}
+extension WireRowsRequest: WireRequest {}
 extension WireRetireRequest: WireRequest {}
 extension WireSplitRequest: WireRequest {}
 extension WireHeldCopiesRequest: WireRequest {}
@@ -50,6 +51,7 @@ extension WirePostAnswer: WireAnswer {}
 extension WireReportAnswer: WireAnswer {}
 extension WireCopyAnswer: WireAnswer {}
 extension WireChunkAnswer: WireAnswer {}
+extension WireRowsAnswer: WireAnswer {}
 extension WireRetireAnswer: WireAnswer {}
 extension WireSplitAnswer: WireAnswer {}
 extension WireHeldCopiesAnswer: WireAnswer {}

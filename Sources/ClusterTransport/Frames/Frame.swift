@@ -14,7 +14,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
     case append = 32
     case record, ledgerStatus, standing
     case post = 64
-    case report, copy, chunk
+    case report, copy, chunk, rows
 
     /// The metric's value.
     var label: String {
@@ -39,6 +39,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
         case .report: "report"
         case .copy: "copy"
         case .chunk: "chunk"
+        case .rows: "rows"
         case .retire: "retire"
         case .split: "split"
         case .heldCopies: "held_copies"
@@ -59,7 +60,7 @@ enum Method: UInt16, Hashable, Sendable, CaseIterable {
     /// clients must not make its replicas silent.
     var isAmongReplicas: Bool {
         switch self {
-        case .post, .report, .copy, .chunk: true
+        case .post, .report, .copy, .chunk, .rows: true
         case .open, .drop, .enrol, .delete, .search, .faces, .vector, .list, .statistics, .nodeStatistics, .buckets,
             .sample, .retire, .split, .heldCopies, .append, .record, .ledgerStatus, .standing:
             false

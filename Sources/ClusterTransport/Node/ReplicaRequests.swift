@@ -26,6 +26,8 @@ extension RequestRunner {
             return WireCopyAnswer(listing).frame(.response, id: frame.id)
         case .chunk(let chunk, let shard):
             return WireChunkAnswer(await replicas.read(chunk, of: shard)).frame(.response, id: frame.id)
+        case .rows(let faces, let shard):
+            return WireRowsAnswer(await replicas.rows(of: faces, shard)).frame(.response, id: frame.id)
         case .release(let number, let shard):
             await replicas.release(number, of: shard)
             return WireChunkAnswer().frame(.response, id: frame.id)
@@ -50,6 +52,9 @@ extension RequestRunner {
         case .chunk:
             let message = try WireChunkRequest(body: body)
             (asked, call) = (try message.domain(), message.call)
+        case .rows:
+            let message = try WireRowsRequest(body: body)
+            (asked, call) = (try message.domain(), message.call)
         case .open, .drop, .retire, .split, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list,
             .statistics, .nodeStatistics, .heldCopies, .append, .record, .ledgerStatus, .standing:
             preconditionFailure("\(method.label) asks no replica")
@@ -65,4 +70,5 @@ enum ReplicaRequest: Sendable {
     case copy(of: ShardID, for: ReplicaID)
     case chunk(CopyChunk, of: ShardID)
     case release(UInt64, of: ShardID)
+    case rows(of: [FaceID], ShardID)
 }

@@ -43,7 +43,7 @@ struct RequestRunner: Sendable {
         case .append, .record, .ledgerStatus, .standing: try await runLedger(method, frame, &request)
         case .nodeStatistics: try await runNodeStatistics(frame, &request)
         case .heldCopies: try await runHeldCopies(frame, &request)
-        case .post, .report, .copy, .chunk: try await runReplicas(method, frame, &request)
+        case .post, .report, .copy, .chunk, .rows: try await runReplicas(method, frame, &request)
         case .open, .drop, .retire, .split, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list,
             .statistics:
             try await runShard(method, frame, &request)
@@ -148,7 +148,8 @@ struct RequestRunner: Sendable {
             return (try message.domain(), try message.call.domain(node: node, now: now))
         case .statistics:
             return (.statistics, try WireStatisticsRequest(body: body).call.domain(node: node, now: now))
-        case .nodeStatistics, .heldCopies, .append, .record, .ledgerStatus, .standing, .post, .report, .copy, .chunk:
+        case .nodeStatistics, .heldCopies, .append, .record, .ledgerStatus, .standing, .post, .report, .copy, .chunk,
+            .rows:
             preconditionFailure("\(method.label) asks no shard")
         }
     }
@@ -221,7 +222,7 @@ struct RequestRunner: Sendable {
             let message = try WireStandingRequest(body: body)
             (asked, call) = (.standing(known: message.known), message.call)
         case .open, .drop, .retire, .split, .enrol, .delete, .search, .buckets, .sample, .faces, .vector, .list,
-            .statistics, .nodeStatistics, .heldCopies, .post, .report, .copy, .chunk:
+            .statistics, .nodeStatistics, .heldCopies, .post, .report, .copy, .chunk, .rows:
             preconditionFailure("\(method.label) does not ask the ledger")
         }
         let (request, deadline) = try call.domain(now: now)

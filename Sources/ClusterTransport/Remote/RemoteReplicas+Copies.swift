@@ -44,6 +44,19 @@ extension RemoteReplicas: CopySource {
         }
     }
 
+    package func rows(
+        of faces: [FaceID], _ shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
+    ) async -> [[UInt8]]? {
+        guard let call = Self.call(deadline: deadline) else { return nil }
+        do throws(CallFailure) {
+            let answer: WireRowsAnswer = try await connections.ask(
+                node, .rows, WireRowsRequest(faces, of: shard, call), deadline: deadline, shard: shard)
+            do throws(BodyError) { return try answer.domain() } catch { throw .malformed(error) }
+        } catch {
+            return failed(shard, node, error)
+        }
+    }
+
     private func failed<Value>(_ shard: ShardID, _ node: NodeID, _ failure: CallFailure) -> Value? {
         log.debug(
             "a node does not lend its files",

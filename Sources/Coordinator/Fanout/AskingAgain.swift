@@ -65,6 +65,9 @@ extension ShardError {
         }
     }
 
+    /// Its files are not what was written.
+    var isDamage: Bool { if case .damaged = self { true } else { false } }
+
     /// What a node says that is told to stop; of a queue that is full, which says `busy` too, no more is asked.
     private static let stoppingReason = "its node is stopping"
 }

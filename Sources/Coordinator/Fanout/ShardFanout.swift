@@ -225,11 +225,13 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
         return [self.ask(move(ask.shard, to: target(ask.shard.id, holder, after: error)))]
     }
 
-    /// Who the registers name; where that one has long been asked in vain they may be old, and all copies are in turn.
+    /// Who the registers name; where that one has long been asked in vain they may be old, and all copies are in turn. One
+    /// whose files are damaged is not asked again before the others were.
     private mutating func target(_ shard: ShardID, _ holder: ShardHolder, after error: ShardError) -> NodeID {
         let times = told[shard].map { $0.node == holder.node ? $0.times + 1 : 0 } ?? 0
         told[shard] = (holder.node, times)
-        guard times > AskingAgain.sameNodeMax, error.namesAnother || error.isOfTheCopy else { return holder.node }
+        let isVain = times > AskingAgain.sameNodeMax && (error.namesAnother || error.isOfTheCopy)
+        guard isVain || error.isDamage else { return holder.node }
         let copies = [holder.node] + holder.others
         return copies[times % copies.count]
     }

@@ -22,13 +22,14 @@ final class CopyDesk: Sendable {
     private let shard: ShardID
     private let folder: ShardFolder
     private let inbox: ReplicaInbox<WaitingRequest>
+    private let alarm: RotAlarm
     private let state = Mutex((current: State.free, number: UInt64(0)))
     /// Reading may wait for a disk.
     private let reading = DispatchQueue(label: "facet-copy")
     private let log = Logger(label: "facet.shard")
 
-    init(shard: ShardID, folder: ShardFolder, inbox: ReplicaInbox<WaitingRequest>) {
-        (self.shard, self.folder, self.inbox) = (shard, folder, inbox)
+    init(shard: ShardID, folder: ShardFolder, inbox: ReplicaInbox<WaitingRequest>, alarm: RotAlarm) {
+        (self.shard, self.folder, self.inbox, self.alarm) = (shard, folder, inbox, alarm)
     }
 
     /// Nil while it is made ready, while it is another's, and where the files cannot be had.
@@ -129,6 +130,7 @@ final class CopyDesk: Sendable {
     }
 
     private func failed(_ error: ReplicaError) {
+        if case .segments(let fault) = error { _ = alarm.raise(fault) }
         log.error(
             "a shard's files cannot be copied", metadata: ["shard": "\(shard)", "reason": "\(error.text)"])
     }

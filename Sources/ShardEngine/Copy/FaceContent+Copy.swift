@@ -28,7 +28,7 @@ extension FaceContent {
     /// Everything applied goes to segments first, as at any flush; nil where that cannot be now.
     func pin(_ writer: ReplicaWriter<FaceContent>) -> ReplicaPin? {
         let applied = writer.applied
-        guard writer.failure == nil, !writer.isEnding, !writer.isReplaced,
+        guard writer.failure == nil, !writer.isEnding, !writer.isReplaced, !repair.isNeeded,
             let epoch = writer.core.log.epoch(at: applied)
         else { return nil }
         do throws(ReplicaError) {

@@ -16,6 +16,8 @@ struct LentCopy: Sendable {
         for segment in pin.segments { files.append((CopyNames.segments + segment.name, .segment(segment))) }
         var listed: [CopyListing.File] = []
         for (name, file) in files {
+            // What is rotten here must not become another copy's.
+            try file.requireSound()
             let bytes = file.bytes
             let digest = try CopyDigest.of(bytes) { (count, offset) throws(ReplicaError) in
                 try file.read(count, at: offset)
@@ -58,6 +60,11 @@ enum LentFile: Sendable {
         case .segment(let segment): segment.fileBytes
         case .handle(_, bytes: let bytes): bytes
         }
+    }
+
+    func requireSound() throws(ReplicaError) {
+        guard case .segment(let segment) = self else { return }
+        do throws(SegmentError) { try segment.check(fromDisk: false) { _ in true } } catch { throw .segments(error) }
     }
 
     func read(_ count: Int, at offset: Int) throws(ReplicaError) -> [UInt8] {

@@ -4,7 +4,7 @@ import VectorSearch
 /// `state.sqlite` as it was at one moment; the replica goes on meanwhile.
 struct StateSnapshot: Sendable {
     private let snapshot: DatabaseSnapshot
-    private let path: String
+    let path: String
 
     /// For the writer's thread, between two transactions: what it has applied is what the snapshot shows.
     init(of state: ShardState) throws(ReplicaError) {

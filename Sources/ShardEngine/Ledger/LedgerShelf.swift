@@ -191,6 +191,9 @@ extension LedgerShelf {
 
 /// As the copy that is here, to those of other nodes.
 extension LedgerShelf: ReplicaHost {
+    /// It has no faces.
+    package func rows(of faces: [FaceID], _ shard: ShardID) async -> [[UInt8]]? { nil }
+
     package func receive(_ letter: ReplicaLetter) { replica?.receive(letter) }
 
     package func report(of shard: ShardID) async -> ReplicaReport? { await replica?.report(of: shard) }

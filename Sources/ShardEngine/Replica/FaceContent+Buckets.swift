@@ -11,7 +11,7 @@ extension FaceContent {
 
     /// Whether a bucket has grown too large and this replica is the one to divide it.
     func owesDivision(_ writer: ReplicaWriter<FaceContent>) -> Bool {
-        growth.isDue && split == nil && writer.failure == nil && writer.core.isServing
+        growth.isDue && split == nil && !repair.isNeeded && writer.failure == nil && writer.core.isServing
     }
 
     /// Divides the buckets that have grown too large, by records of the log like every other change.

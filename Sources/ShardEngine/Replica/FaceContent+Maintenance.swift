@@ -35,7 +35,7 @@ extension FaceContent {
     }
 
     /// The manifest already says so; nothing else may happen before `state.sqlite` does. A full disk is waited out.
-    private func place(_ segment: Segment?) throws(ReplicaError) {
+    func place(_ segment: Segment?) throws(ReplicaError) {
         while true {
             do throws(ReplicaError) {
                 return try state.place(segment?.ids ?? [], inSegment: segment?.number ?? 0, of: store.segmentNumbers)
@@ -48,7 +48,7 @@ extension FaceContent {
     }
 
     /// A segment that has come and cannot be locked is searched as well, only not as surely as fast.
-    private func lockMemory() {
+    func lockMemory() {
         guard let refusal = published.lockMemory() else { return }
         logger.error("a segment may be swapped out", metadata: ["reason": "\(refusal)"])
     }
@@ -70,7 +70,7 @@ extension FaceContent {
     }
 
     private func startMerge(_ writer: ReplicaWriter<FaceContent>) {
-        guard merge == nil, let job = store.beginMerge(tree: tree.tree) else { return }
+        guard merge == nil, !repair.isNeeded, let job = store.beginMerge(tree: tree.tree) else { return }
         let merge = BackgroundMerge(job)
         self.merge = merge
         let inbox = writer.inbox
@@ -120,8 +120,11 @@ extension FaceContent {
         }
     }
 
-    /// A full disk passes; anything else leaves files that must not be built upon.
+    /// A full disk passes, and a rotten segment is repaired; anything else leaves files that must not be built upon.
     func maintenanceFailed(_ error: ReplicaError, _ writer: ReplicaWriter<FaceContent>) {
+        if case .segments(let fault) = error, let segment = fault.rottenSegment, store.names(segment) {
+            return found(fault, in: segment)
+        }
         guard error.passes else { return writer.stop(error) }
         logger.warning("maintenance waits", metadata: ["reason": "\(error.text)"])
         published.condition.setWritesRefused(error.text)

@@ -10,6 +10,7 @@ import StorageIO
 /// tree of buckets; `ShardMachine` decides what its log says.
 final class FaceContent: ReplicaContent {
     let descriptor: ShardDescriptor
+    let keys: CollectionKeys
     let files: any FileSystem
     let store: ReplicaStore
     let state: ShardState
@@ -24,16 +25,22 @@ final class FaceContent: ReplicaContent {
     /// Of the shard, at the applied index.
     var split: ShardSplitState?
     var halving = Halving.idle
+    var repair = SegmentRepair()
+    /// Why the log is to be begun anew; nil where it is sound.
+    var logFault: String?
+    let rotMetrics = RotMetrics()
     /// Since when copies hold what they have not compared; nil where there is nothing.
     var uncomparedSince: ContinuousClock.Instant?
     /// Why one more face would be refused, as of the last batch.
     var enrolmentRefusal: String?
 
     init(
-        _ descriptor: ShardDescriptor, copying: FaceCopying, opened: OpenedFiles, published: PublishedReplica,
+        _ descriptor: ShardDescriptor, keys: CollectionKeys, copying: FaceCopying, opened: OpenedFiles,
+        published: PublishedReplica,
         budget: MemoryBudget, logger: Logger
     ) {
         self.descriptor = descriptor
+        self.keys = keys
         self.copying = copying
         files = copying.folder.files
         self.published = published
@@ -44,6 +51,7 @@ final class FaceContent: ReplicaContent {
         tree = opened.tree
         split = opened.split
         growth = BucketGrowth(rows: opened.snapshot.leafRows, tree: opened.tree.tree)
+        for (segment, fault) in store.lostSegments.sorted(by: { $0.key < $1.key }) { found(fault, in: segment) }
     }
 
     func change(_ record: ReplicaRecord) throws(ReplicaError) -> Change? { try Change(record) }
@@ -60,12 +68,18 @@ final class FaceContent: ReplicaContent {
         divideBuckets(writer)
         compareCopies(writer)
         attendSplit(writer)
-        if writer.isEnding { cancelWork() } else { maintain(writer) }
+        if writer.isEnding {
+            cancelWork()
+        } else {
+            maintain(writer)
+            repairSegments(writer)
+            renewLog(writer)
+        }
     }
 
     func patience(_ writer: ReplicaWriter<FaceContent>) -> Int? {
         let division = owesDivision(writer) ? Limits.idleConfirmMilliseconds : nil
-        return [division, patienceOfComparison(writer), patienceOfSplit].compactMap(\.self).min()
+        return [division, patienceOfComparison(writer), patienceOfSplit, repair.patience].compactMap(\.self).min()
     }
 
     func receive(_ errand: FaceErrand, _ writer: ReplicaWriter<FaceContent>) {
@@ -75,21 +89,27 @@ final class FaceContent: ReplicaContent {
         case .unpin: copying.pinned = nil
         case .fetched(let end): fetched(end, writer)
         case .halved(let failure): halved(failure, writer)
+        case .rotten(let segment, let fault): found(fault, in: segment)
+        case .repaired(let end): repaired(end, writer)
+        case .logRotten(let fault): found(logFault: fault)
+        case .stateRotten(let error): ruined(error, writer)
         }
     }
 
     /// A merge and a fetch write below names that may be another shard's once this one is dropped.
-    var isWorking: Bool { merge != nil || copying.fetch != nil || halving.isRunning }
+    var isWorking: Bool { merge != nil || copying.fetch != nil || halving.isRunning || repair.run != nil }
 
     private func cancelWork() {
         copying.fetch?.cancel()
         halving.cancel()
+        repair.run?.cancel()
     }
 
     /// The next life of this copy would make the same files.
     func finish(_ writer: ReplicaWriter<FaceContent>) {
-        halving.cancel()
+        cancelWork()
         halving.job?.awaitEnd()
+        repair.run?.awaitEnd()
     }
 
     func close(_ error: ShardError) {
@@ -179,6 +199,13 @@ enum FaceErrand: ReplicaErrand {
     case unpin
     /// The making of the halves' files ended; why, where it failed.
     case halved(ReplicaError?)
+    /// A segment's file is not what was written.
+    case rotten(UInt64, SegmentError)
+    case repaired(Result<RepairedSegment, ReplicaError>)
+    /// A record of the log is not what was written; which.
+    case logRotten(String)
+    /// The rows of the state are not what was applied.
+    case stateRotten(ReplicaError)
     /// A fetch of a copy ended: the files beside this copy's hold all as far as this; nil where it failed.
     case fetched(LogPoint?)
 

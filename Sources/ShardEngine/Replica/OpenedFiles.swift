@@ -47,6 +47,7 @@ struct OpenedFiles {
             LogIdentity(descriptor), directory: folder.log, memoryIn: folder.path, register: register,
             held: max(try state.applied(), store.flushedThrough), on: folder.files, logger: logger)
         let log = openedLog.log
+        try Self.requireHelp(for: store, openedLog)
         try Self.requireContinuity(log, store: store, applied: try state.applied())
         try Self.bring(state, to: store.flushedThrough, by: log)
         applied = try state.applied()
@@ -65,6 +66,14 @@ struct OpenedFiles {
         if mode == .making, descriptor.roots.sorted() != roots { throw .otherRoots(owned: roots) }
         try settleLoss(in: folder)
         try openedLog.adopt()
+    }
+
+    /// A segment that cannot be opened is repaired with the help of other copies; where there are none, or where records
+    /// are lost besides, it is a loss.
+    private static func requireHelp(for store: ReplicaStore, _ opened: OpenedLog) throws(ReplicaError) {
+        guard let fault = store.lostSegments.min(by: { $0.key < $1.key })?.value else { return }
+        let hasHelp = opened.memory.register.configuration.named.count > 1 && !opened.acceptsLoss
+        guard hasHelp else { throw .segments(fault) }
     }
 
     /// The log must reach back to what the segments lack, and forward to what state and segments already hold.

@@ -111,10 +111,12 @@ struct FaceIdentityKeys: Equatable {
     let idKey: [UInt8]
     let modelVersion: String
 
-    func key(of face: NewFace) -> FaceKey {
+    func key(of face: NewFace) -> FaceKey { key(of: face.vector, face.externalImageID) }
+
+    func key(of vector: RotatedVector, _ externalImageID: ExternalImageID?) -> FaceKey {
         FaceKey(
             bytes: FaceIdentity.faceKey(
-                idKey: idKey, vector: face.vector, externalImageID: face.externalImageID, modelVersion: modelVersion))
+                idKey: idKey, vector: vector, externalImageID: externalImageID, modelVersion: modelVersion))
     }
 
     func faceID(key: FaceKey, count: UInt32) -> FaceID {

@@ -28,6 +28,8 @@ final class ReplicaCondition: Sendable {
         var role: Role?
         var writesRefused: String?
         var damaged: String?
+        /// What is wrong with each segment that waits for its repair.
+        var rotten: [UInt64: String] = [:]
         var closed: ShardError?
         var halves = Halves()
     }
@@ -37,8 +39,11 @@ final class ReplicaCondition: Sendable {
     /// Nil until the writer has begun.
     var role: Role? { state.withLock { $0.role } }
     var writesRefused: String? { state.withLock { $0.writesRefused } }
-    /// What was read is not what was written: nothing is answered from this replica any more.
-    var damaged: String? { state.withLock { $0.damaged } }
+    /// What was read is not what was written: nothing is answered from this replica any more, or until segments that are
+    /// rotten were repaired.
+    var damaged: String? { state.withLock { $0.damaged ?? $0.rotten.min { $0.key < $1.key }?.value } }
+    /// The same of what no repair helps: nothing may be built upon it either.
+    var ruined: String? { state.withLock { $0.damaged } }
     /// What everybody is told once the replica's files are closed.
     var closed: ShardError? { state.withLock { $0.closed } }
 
@@ -48,6 +53,11 @@ final class ReplicaCondition: Sendable {
     func setRole(_ role: Role) { state.withLock { $0.role = role } }
     func setWritesRefused(_ reason: String?) { state.withLock { $0.writesRefused = reason } }
     func setDamaged(_ reason: String) { state.withLock { $0.damaged = reason } }
+    /// False where that was known.
+    func setRotten(_ segment: UInt64, _ reason: String) -> Bool {
+        state.withLock { $0.rotten.updateValue(reason, forKey: segment) == nil }
+    }
+    func setSound(_ segment: UInt64) { state.withLock { $0.rotten[segment] = nil } }
 
     /// False where it was closed before; the first reason stands.
     func close(_ reason: ShardError) -> Bool {

@@ -74,7 +74,7 @@ enum ReplicaError: Error {
     var text: String {
         switch self {
         case .log(let error): "write-ahead log: \(error.sentence)"
-        case .segments(let error): "segment store: \(error)"
+        case .segments(let error): "segment store: \(error.sentence)"
         case .file(let error): error.sentence
         case .state(let path, let reason, _): "\(path): \(reason)"
         case .damagedState(let path, let reason): "\(path) is damaged: \(reason)"

@@ -13,6 +13,10 @@ final class ReplicaStore {
     private(set) var snapshot: SearchSnapshot
     private var buffer: Buffer
     private var bufferRows: [FaceID: Int] = [:]
+    /// Live faces of the segments that could not be opened, as of then.
+    private var facesOfLost = 0
+    /// Faces of each lost segment that were deleted since its repair began.
+    private var deletedOfLost: [UInt64: [FaceID]] = [:]
 
     init(
         _ descriptor: ShardDescriptor, directory: String, mapsPlanes: Bool = false, on files: any FileSystem
@@ -20,7 +24,8 @@ final class ReplicaStore {
         self.directory = directory
         do throws(SegmentError) {
             segments = try SegmentStore.open(
-                directory: directory, identity: SegmentIdentity(descriptor), mapsPlanes: mapsPlanes, on: files)
+                directory: directory, identity: SegmentIdentity(descriptor), mapsPlanes: mapsPlanes, keepsLost: true,
+                on: files)
         } catch {
             throw .segments(error)
         }
@@ -31,7 +36,9 @@ final class ReplicaStore {
 
     var flushedThrough: LogIndex { segments.flushedThrough }
     /// The segments rows can be placed in, as `state.sqlite` notes them beside the places.
-    var segmentNumbers: [UInt64] { segments.segments.map(\.number) }
+    var segmentNumbers: [UInt64] { segments.numbers }
+    /// Those that could not be opened, and why.
+    var lostSegments: [UInt64: SegmentError] { segments.lost }
     var diskBytes: Int { segments.diskBytes }
     /// All that is flushed, as files: the segments stay readable whatever becomes of their names.
     var flushedFiles: (manifest: [UInt8], segments: [Segment]) { (segments.manifestBytes, segments.segments) }
@@ -50,6 +57,8 @@ final class ReplicaStore {
     /// row of a segment that no live face points to.
     func reconcile(with state: ShardState) throws(ReplicaError) {
         if try state.placedSegments() != segmentNumbers {
+            // Nothing else tells which faces stand in one that cannot be opened.
+            if let fault = segments.lost.values.first { throw .segments(fault) }
             try state.forgetPlaces()
             for segment in segments.segments {
                 try state.place(segment.ids, inSegment: segment.number, of: segmentNumbers)
@@ -57,7 +66,7 @@ final class ReplicaStore {
         }
         var live: [UInt64: RowBitmap] = [:]
         var stray: RowPlace?
-        let counts = Dictionary(uniqueKeysWithValues: segments.segments.map { ($0.number, $0.count) })
+        let counts = Dictionary(uniqueKeysWithValues: segments.manifest.segments.map { ($0.number, $0.rows) })
         try state.forEachPlace { place in
             guard let count = counts[place.segment], place.row < count else { return stray = place }
             live[place.segment, default: RowBitmap()].insert(Int(place.row))
@@ -72,6 +81,7 @@ final class ReplicaStore {
             for row in 0..<segment.count where !alive.contains(row) { dead.insert(row) }
             snapshot.add(segment, dead: dead)
         }
+        facesOfLost = segments.lost.keys.reduce(0) { $0 + (live[$1]?.count ?? 0) }
     }
 
     /// Whether a face that stands in no segment is here.
@@ -80,9 +90,10 @@ final class ReplicaStore {
     /// The last check of recovery: what is searched is what lives.
     func requireEveryFace(of state: ShardState) throws(ReplicaError) {
         let count = try state.count()
-        guard snapshot.liveCount == count else {
+        let held = snapshot.liveCount + facesOfLost
+        guard held == count else {
             throw .inconsistent(
-                reason: "state.sqlite knows \(count) live faces, segments and buffer hold \(snapshot.liveCount)")
+                reason: "state.sqlite knows \(count) live faces, segments and buffer hold \(held)")
         }
     }
 
@@ -103,7 +114,9 @@ final class ReplicaStore {
 
     /// `place` is what `state.sqlite` said before the delete was applied; nil for a face of the buffer.
     func markDead(_ id: FaceID, at place: RowPlace?) {
-        if let place {
+        if let place, segments.lost[place.segment] != nil {
+            deletedOfLost[place.segment, default: []].append(id)
+        } else if let place {
             snapshot.markDead(at: RowLocator(source: .segment(place.segment), row: Int(place.row)))
         } else if let row = bufferRows.removeValue(forKey: id) {
             snapshot.markDead(at: RowLocator(source: .buffer(buffer.serial), row: row))
@@ -153,6 +166,34 @@ final class ReplicaStore {
     }
 
     func abandon(_ job: CompactionJob) { segments.abandon(job) }
+
+    // MARK: Repairs
+
+    func names(_ segment: UInt64) -> Bool { segments.names(segment) }
+
+    /// Ready to run on any thread; one at a time, and no merge meanwhile.
+    func beginRepair(of segment: UInt64, for fault: SegmentError) -> RepairJob {
+        deletedOfLost[segment] = nil
+        return segments.beginRepair(of: segment, for: fault)
+    }
+
+    /// Shows the repaired segment in the rotten one's place. After an error nothing has changed but names to remove.
+    func installRepaired(_ merged: MergedSegment, for rotten: UInt64) throws(ReplicaError) {
+        let wasLost = segments.lost[rotten] != nil
+        do throws(SegmentError) {
+            try segments.install(merged)
+            if !wasLost {
+                snapshot.replace(segments: [rotten], with: merged.segment)
+            } else if let segment = merged.segment {
+                snapshot.add(segment, dead: segment.rows(of: deletedOfLost.removeValue(forKey: rotten) ?? []))
+            }
+            try segments.removeObsoleteFiles()
+        } catch {
+            throw .segments(error)
+        }
+    }
+
+    func abandon(_ job: RepairJob) { segments.abandon(job) }
 }
 
 extension SegmentIdentity {

@@ -43,4 +43,7 @@ package struct NoPost: ReplicaPost, CopySource {
         _ chunk: CopyChunk, of shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
     ) async -> [UInt8]? { nil }
     package func release(_ number: UInt64, of shard: ShardID, on node: NodeID) async {}
+    package func rows(
+        of faces: [FaceID], _ shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
+    ) async -> [[UInt8]]? { nil }
 }

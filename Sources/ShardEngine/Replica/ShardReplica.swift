@@ -13,14 +13,15 @@ final class ShardReplica: Sendable {
     let descriptor: ShardDescriptor
     /// In which it was opened. It lives in no other: of a later one it is opened anew.
     let generation: Generation
-    /// Of the collection; nil until a coordinator has brought its key, which no disk has.
-    private let identity: Mutex<FaceIdentityKeys?>
+    let keys: CollectionKeys
+    let folder: ShardFolder
     let state: ShardState
     let published: PublishedReplica
     let inbox: ReplicaInbox<WaitingRequest>
     private let scanner: ReplicaScanner
     /// Lends its files to other copies.
     let desk: CopyDesk
+    let alarm: RotAlarm
 
     /// Recovers the copy in `folder`, or makes an empty one where `mode` allows it, and starts its writer. `register` is
     /// the shard's, where it could be read; `replace` has a copy that was fetched put in this one's place.
@@ -30,7 +31,8 @@ final class ShardReplica: Sendable {
         replace: @escaping @Sendable () -> Void
     ) throws(ReplicaError) {
         self.descriptor = descriptor
-        identity = Mutex(FaceIdentityKeys(descriptor))
+        let keys = CollectionKeys(FaceIdentityKeys(descriptor))
+        (self.keys, self.folder) = (keys, folder)
         let logger = Logger(label: "facet.shard")
         let opened = try OpenedFiles(
             descriptor, mode, register: register, in: folder, mapsPlanes: budget.mapsPlanes, logger: logger)
@@ -40,8 +42,12 @@ final class ShardReplica: Sendable {
             .init(snapshot: opened.snapshot, tree: opened.tree, split: opened.split, lsn: opened.applied),
             budget: budget)
         inbox = ReplicaInbox(shard: descriptor.shard)
-        desk = CopyDesk(shard: descriptor.shard, folder: folder, inbox: inbox)
-        scanner = ReplicaScanner(shard: descriptor.shard, published: published, pool: pool)
+        alarm = RotAlarm(shard: descriptor.shard, condition: published.condition, inbox: inbox)
+        desk = CopyDesk(shard: descriptor.shard, folder: folder, inbox: inbox, alarm: alarm)
+        scanner = ReplicaScanner(shard: descriptor.shard, published: published, pool: pool, alarm: alarm)
+        for (segment, fault) in opened.store.lostSegments {
+            _ = published.condition.setRotten(segment, fault.sentence)
+        }
         let (inbox, published) = (inbox, published)
         if let refusal = published.lockMemory() {
             published.close(.damaged(descriptor.shard, reason: refusal))
@@ -51,7 +57,7 @@ final class ShardReplica: Sendable {
         let thread = Thread {
             let opened = start.take()
             let content = FaceContent(
-                descriptor, copying: FaceCopying(folder: folder, replace: replace), opened: opened,
+                descriptor, keys: keys, copying: FaceCopying(folder: folder, replace: replace), opened: opened,
                 published: published, budget: budget, logger: logger)
             ReplicaWriter(
                 opened.openedLog, applied: opened.applied, unapplied: opened.unapplied, content: content,
@@ -72,9 +78,10 @@ final class ShardReplica: Sendable {
 
     /// Completes once it was proposed, however late; a request that waits past its deadline is never proposed.
     func write(_ request: WriteRequest, _ call: ShardCall) async throws(ShardError) -> ProposalOutcome {
-        _ = try view(call)
+        // The log takes writes also while a segment is repaired.
+        _ = try view(call, toAnswer: false)
         // A coordinator that opens the shard brings the key.
-        guard let identity = identity.withLock({ $0 }) else { throw .unknownShard(descriptor.shard) }
+        guard let identity = keys.known else { throw .unknownShard(descriptor.shard) }
         let proposal: Proposal.Request =
             switch request {
             case .enrol(let faces): .enrol(faces.map { KeyedFace(face: $0, key: identity.key(of: $0)) }, identity)
@@ -135,18 +142,6 @@ final class ShardReplica: Sendable {
             writesRefused: published.condition.writesRefused ?? view.split.map { _ in "it is being split" })
     }
 
-    /// The collection's key, where a coordinator has brought it.
-    var keys: FaceIdentityKeys? { identity.withLock { $0 } }
-
-    /// The collection's key, of a coordinator; false when it has another.
-    func take(_ key: FaceIdentityKeys?) -> Bool {
-        identity.withLock { known in
-            guard let key else { return true }
-            defer { if known == nil { known = key } }
-            return known == nil || known == key
-        }
-    }
-
     /// Waits until the only copy of a shard serves, which it must first be chosen for; not for one of several.
     func settle(until deadline: ContinuousClock.Instant) async {
         let settled = Promise<Void>()
@@ -197,10 +192,14 @@ final class ShardReplica: Sendable {
     }
 
     /// What is answered from; refused where the shard is closed, damaged, owns something else than the caller
-    /// believes, or nobody waits for an answer any more.
-    func view(_ call: ShardCall) throws(ShardError) -> PublishedReplica.View {
+    /// believes, or nobody waits for an answer any more. A write is no answer: it needs no segment.
+    func view(_ call: ShardCall, toAnswer: Bool = true) throws(ShardError) -> PublishedReplica.View {
         if let closed = published.condition.closed { throw closed }
-        try requireUndamaged()
+        if toAnswer {
+            try requireUndamaged()
+        } else if let reason = published.condition.ruined {
+            throw .damaged(descriptor.shard, reason: reason)
+        }
         let view = published.current
         guard call.roots.sorted() == view.roots else { throw .wrongOwner(descriptor.shard, owned: view.roots) }
         guard call.deadline > .now else { throw .deadlineExceeded(descriptor.shard) }
@@ -212,8 +211,7 @@ final class ShardReplica: Sendable {
         do throws(SegmentError) {
             return try body()
         } catch {
-            published.condition.setDamaged("\(error)")
-            throw .damaged(descriptor.shard, reason: "\(error)")
+            throw alarm.raise(error)
         }
     }
 
@@ -253,13 +251,5 @@ final class Handover<Value>: @unchecked Sendable {
             value = nil
             return taken
         }
-    }
-}
-
-extension FaceIdentityKeys {
-    /// Nil where the descriptor has no key: a node that starts knows none.
-    init?(_ descriptor: ShardDescriptor) {
-        guard !descriptor.idKey.isEmpty else { return nil }
-        self.init(idKey: descriptor.idKey, modelVersion: descriptor.modelVersion)
     }
 }

@@ -20,13 +20,16 @@ final class ReplicaScanner: Sendable {
     private let published: PublishedReplica
     private let everything: ScanQueue<ShardSearch, ScanHits>
 
-    init(shard: ShardID, published: PublishedReplica, pool: ScanPool) {
+    private let alarm: RotAlarm
+
+    init(shard: ShardID, published: PublishedReplica, pool: ScanPool, alarm: RotAlarm) {
         self.shard = shard
         self.pool = pool
         self.published = published
+        self.alarm = alarm
         // As many passes as threads: a small shard is one part, which one thread scans.
         everything = ScanQueue(shard: shard, passesMax: pool.width) { searches, deadline in
-            await Self.pass(searches, over: nil, of: published.current, shard, published, pool, until: deadline)
+            await Self.pass(searches, over: nil, of: published.current, pool, alarm, until: deadline)
         }
     }
 
@@ -41,15 +44,15 @@ final class ReplicaScanner: Sendable {
         var hits: [ScanHits] = []
         for search in searches {
             let pass = await Self.pass(
-                [search], over: search.buckets, of: view, shard, published, pool, until: deadline)
+                [search], over: search.buckets, of: view, pool, alarm, until: deadline)
             hits += try pass.get()
         }
         return hits
     }
 
     private static func pass(
-        _ searches: [ShardSearch], over buckets: [LeafID]?, of view: PublishedReplica.View, _ shard: ShardID,
-        _ published: PublishedReplica, _ pool: ScanPool, until deadline: ContinuousClock.Instant
+        _ searches: [ShardSearch], over buckets: [LeafID]?, of view: PublishedReplica.View, _ pool: ScanPool,
+        _ alarm: RotAlarm, until deadline: ContinuousClock.Instant
     ) async -> Result<[ScanHits], ShardError> {
         let selection = BucketSelection(buckets, of: view.tree.tree)
         let none = ScanHits(view: view, best: [], scored: 0, buckets: selection.buckets)
@@ -57,16 +60,15 @@ final class ReplicaScanner: Sendable {
         let scan = ReplicaScan(snapshot: view.snapshot, searches: searches, writtenUnder: selection.writtenUnder)
         switch await scan.run(on: pool, until: deadline) {
         case .done: break
-        case .full: return .failure(.busy(shard, reason: "too many searches wait for a scan thread"))
-        case .abandoned: return .failure(.deadlineExceeded(shard))
+        case .full: return .failure(.busy(alarm.shard, reason: "too many searches wait for a scan thread"))
+        case .abandoned: return .failure(.deadlineExceeded(alarm.shard))
         }
         do throws(SegmentError) {
             let (bests, scored) = try scan.outcome()
             return .success(
                 bests.map { ScanHits(view: view, best: $0, scored: scored, buckets: selection.buckets) })
         } catch {
-            published.condition.setDamaged("\(error)")
-            return .failure(.damaged(shard, reason: "\(error)"))
+            return .failure(alarm.raise(error))
         }
     }
 }

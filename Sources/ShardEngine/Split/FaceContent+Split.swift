@@ -34,7 +34,8 @@ extension FaceContent {
 
     /// Makes the files of the halves, makes shards of them, or removes them: what the split has come to.
     func attendSplit(_ writer: ReplicaWriter<FaceContent>) {
-        guard !halving.isSettled, !halving.isRunning, writer.failure == nil, !writer.isEnding, !writer.isReplaced,
+        guard !halving.isSettled, !halving.isRunning, !repair.isNeeded, writer.failure == nil, !writer.isEnding,
+            !writer.isReplaced,
             halving.notBefore.map({ $0 <= .now }) ?? true
         else { return }
         halving.notBefore = nil
@@ -88,6 +89,7 @@ extension FaceContent {
     func halved(_ failure: ReplicaError?, _ writer: ReplicaWriter<FaceContent>) {
         halving.job = nil
         guard let failure, split != nil, !writer.isEnding else { return }
+        if case .segments(let fault) = failure, let segment = fault.rottenSegment { found(fault, in: segment) }
         postponeSplit(failure, writer)
     }
 
