@@ -79,6 +79,29 @@ import Testing
             ])
     }
 
+    /// It was split, and its node is away: the map that the search began with says nothing of the halves.
+    @Test func aShardThatHasNoRegistersAnyMoreIsLookedForInANewerMap() {
+        func unreachable(_ ask: SearchFanout.Ask) -> ShardError {
+            .unreachable(ask.shard.id, node: ask.shard.node, reason: "refused", outcomeUnknown: false)
+        }
+        for isSplit in [true, false] {
+            let map = Fixture.map(shards: 2)
+            var (fanout, asks) = started(map)
+            _ = fanout.step(.answered(asks[1], Fixture.answer([Fixture.candidate(1, 0.5)])))
+            let gone = ShardHolder(node: Fixture.node(0), isOnlyCopy: true, isRegistered: false)
+            _ = fanout.step(.failed(asks[0], unreachable(asks[0])))
+            #expect(fanout.step(.located(asks[0], gone)).count == 1, "the map is read")
+            let newer = isSplit ? Fixture.map(shards: 2, version: 2, firstShard: 4) : map
+            let again = fanout.step(.mapRead(newer)).compactMap(\.ask)
+            #expect(again.count == (isSplit ? 2 : 1))
+            guard !isSplit, let ask = again.first else { continue }
+            // One that never had any: once is enough.
+            _ = fanout.step(.failed(ask, unreachable(ask)))
+            let end = fanout.step(.located(ask, gone))
+            #expect(end.first?.outcome?.missing.map(\.shard) == [ask.shard.id])
+        }
+    }
+
     @Test func withoutAnyAnswerThereIsNothing() {
         var (fanout, asks) = started(Fixture.map(shards: 2))
         _ = fanout.step(.failed(asks[0], .busy(asks[0].shard.id, reason: "full")))

@@ -127,7 +127,9 @@ extension CollectionWorld {
     /// As the registers say at this moment.
     private func holder(of shard: CollectionMap.Shard) -> ShardHolder {
         let number = place(shard).shard
-        guard !shards[number].isPublished else { return ShardHolder(node: shard.node, isOnlyCopy: true) }
+        guard !shards[number].isPublished else {
+            return ShardHolder(node: shard.node, isOnlyCopy: true, isRegistered: false)
+        }
         let configuration = shards[number].store.state.configuration
         let nodes = configuration.isr.filter { $0 != configuration.primary }.map {
             Self.node(World.node(of: $0), of: number)

@@ -16,8 +16,8 @@ extension FaceIndex {
         guard settings.placement == .registeredNodes else { return ShardHolder(node: shard.node, isOnlyCopy: true) }
         do throws(CoordinatorError) {
             guard case .shard(let register)? = try await readOrReadFresh(.shard(shard.id))?.value else {
-                // Made before there were registers of copies.
-                return ShardHolder(node: shard.node, isOnlyCopy: true)
+                // Made before there were registers of copies, or split.
+                return ShardHolder(node: shard.node, isOnlyCopy: true, isRegistered: false)
             }
             let primary = try await readOrReadFresh(.replica(shard.id, register.primary))
             guard case .replica(let replica)? = primary?.value else {

@@ -19,6 +19,8 @@ struct ShardHolder: Hashable, Sendable {
     var node: NodeID
     /// No other copy can ever answer for it.
     var isOnlyCopy: Bool
+    /// Whether there are registers of the shard: it may have been split since the map was read.
+    var isRegistered = true
     /// Of the copies in sync: one of these decides where the registers that were read are of the past.
     var others: [NodeID] = []
 }

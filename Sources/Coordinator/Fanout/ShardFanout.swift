@@ -218,6 +218,11 @@ struct ShardFanout<Gathered: ShardGathering>: Sendable {
 
     private mutating func located(_ ask: Ask, _ holder: ShardHolder) -> [Effect] {
         guard case .locating(ask, let error) = progress[ask.shard.id] else { return [] }
+        // The registers of a shard go in the transaction that makes the map of its halves: one look tells.
+        if !holder.isRegistered, mapReads == 0 || readingMap {
+            progress[ask.shard.id] = .disagrees(error)
+            return readMap()
+        }
         if holder.isOnlyCopy, holder.node == ask.shard.node, error.isOfTheCopy {
             progress[ask.shard.id] = .missing(error)
             return finishIfSettled()
