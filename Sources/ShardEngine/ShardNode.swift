@@ -12,9 +12,9 @@ package import StorageIO
 package final class ShardNode: ShardService {
     let shelf: ShardShelf
     private let ledger: LedgerShelf?
-    private let ledgerDirectory: String?
+    let ledgerDirectory: String?
     private let pool: ScanPool
-    private let files: any FileSystem
+    let files: any FileSystem
     private let directory: String
     private let started = ContinuousClock.now
     private let metrics = ShardMetrics()

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from aftermath import Aftermath, Judgement, judge
 from chaos_clients import Clients, Faces, Record, Session
 from chaos_faults import KINDS, Fault, Injector, Outage, WiredLab, schedule
+from harness import unit_vectors
 from linearize import save
 from namespaces import SwitchedLab
 
 WIDE = "chaos-wide"
 STEADY = [f"chaos-{number}" for number in range(1, 5)]
+# Faces that nobody asks for, so that each steady shard has a segment that may rot: more than a copy holds in memory alone.
+CROWD = 4_200
 # After the last fault everything must be as if there had been none within this.
 HEALED_SECONDS = 90
 # A fault that ended less than this before a kill may still show in the write gap after it.
@@ -120,6 +123,9 @@ class Chaos:
         for name in (WIDE, *STEADY):
             body = {"CollectionId": name, "Shards": 4 if name == WIDE else 1}
             self.lab.coordinators[0].call("FacetService.CreateCollection", body)
+        if any(fault.kind == "rot" for fault in self.faults):
+            for number, name in enumerate(STEADY):
+                self._crowd(name, number)
         with Clients(list(self.lab.coordinators), self.faces, self.record, STEADY, self.seed):
             self.injector.run(threading.Event())
             self.injector.heal()
@@ -138,6 +144,12 @@ class Chaos:
             self.seed, self.seconds, self.record, self.injector, judgement, aftermath.off_record(), healed - ended,
             len(self.faces.all()), write_gaps(self.injector.outages, steady, healed),
         )
+
+    def _crowd(self, collection: str, seed: int) -> None:
+        vectors = unit_vectors(CROWD, seed=10_000 + seed)
+        for start in range(0, CROWD, CROWD // 7):
+            names = [f"crowd-{index}" for index in range(start, start + CROWD // 7)]
+            self.lab.coordinators[0].index_vectors(collection, vectors[start : start + CROWD // 7], names)
 
     def _wait(self, what: str, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + HEALED_SECONDS

@@ -5,7 +5,7 @@ import StorageIO
 
 /// Has every copy of a node read whole once in a while, one after the other: a disk forgets where nobody looks.
 package struct Scrubber: Sendable {
-    /// What it takes of the disk at most.
+    /// What it takes of the disk at most, but for the ledger.
     private static let bytesPerSecond = 16 << 20
     /// Between two looks at which copies are due.
     private static let pauseMax = Duration.seconds(60)
@@ -27,7 +27,13 @@ package struct Scrubber: Sendable {
     package func run() async {
         await withTaskCancellationHandler {
             while !Task.isCancelled {
-                for replica in shards.shelf.opened where isDue(replica) && !Task.isCancelled { await scrub(replica) }
+                // One that is damaged is known to be, and waits for its repair or its end.
+                for replica in shards.shelf.opened where !replica.isDamaged && isDue(replica.folder.path) {
+                    await scrub(replica.folder.path) { ScrubPass(replica: replica, pace: pace).run() }
+                }
+                if let ledger = shards.ledgerDirectory, hasLedger(ledger), isDue(ledger) {
+                    await scrub(ledger) { ledgerIsSound(ledger) }
+                }
                 // Woken early only when the task is cancelled.
                 _ = try? await Task.sleep(for: min(interval, Self.pauseMax))
             }
@@ -36,43 +42,57 @@ package struct Scrubber: Sendable {
         }
     }
 
-    private func scrub(_ replica: ShardReplica) async {
+    /// `isSound`: reads what is in `directory`; whether all of it was, and is as it was written.
+    private func scrub(_ directory: String, _ isSound: @escaping @Sendable () -> Bool) async {
+        guard pace.goesOn else { return }
         await withCheckedContinuation { continuation in
             queue.async {
-                if ScrubPass(replica: replica, pace: pace).run() { note(replica) }
+                if isSound() { note(directory) }
                 continuation.resume()
             }
         }
     }
 
-    /// One that is damaged is known to be, and waits for its repair or its end.
-    private func isDue(_ replica: ShardReplica) -> Bool {
-        guard !replica.isDamaged else { return false }
-        guard let last = lastPass(replica) else { return true }
+    /// As `facectl ledger verify` does; what a writer beside it moves is no fault the second time. Once for each interval,
+    /// for nobody mends it but an operator.
+    private func ledgerIsSound(_ directory: String) -> Bool {
+        guard LedgerInspection.verify(directory: directory, on: shards.files).fault != nil,
+            let fault = LedgerInspection.verify(directory: directory, on: shards.files).fault
+        else { return true }
+        log.critical("the ledger's files are rotten", metadata: ["directory": "\(directory)", "reason": "\(fault)"])
+        RotMetrics().found()
+        return true
+    }
+
+    /// Not where none was begun yet, or it cannot be told: then the next look says.
+    private func hasLedger(_ directory: String) -> Bool {
+        let files = LedgerFiles(directory: directory, files: shards.files)
+        return (try? shards.files.exists(files.verifierKeyPath)) == true
+    }
+
+    private func isDue(_ directory: String) -> Bool {
+        guard let last = lastPass(directory) else { return true }
         let age = Date.now.timeIntervalSince1970 - last
         // A clock that was set back makes it due, too.
         return age < 0 || age >= interval / .seconds(1)
     }
 
     /// Seconds since 1970; nil where nobody knows.
-    private func lastPass(_ replica: ShardReplica) -> Double? {
-        let folder = replica.folder
-        guard let bytes = try? AtomicFile.read(folder.path + "/" + ScrubPass.fileName, on: folder.files, limit: 32)
-        else {
+    private func lastPass(_ directory: String) -> Double? {
+        guard let bytes = try? AtomicFile.read(directory + "/" + ScrubPass.fileName, on: shards.files, limit: 32) else {
             return nil
         }
         return Double(String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
     }
 
-    private func note(_ replica: ShardReplica) {
-        let folder = replica.folder
+    private func note(_ directory: String) {
         let text = "\(Int(Date.now.timeIntervalSince1970))\n"
         do throws(FileError) {
-            try AtomicFile.write(Array(text.utf8), to: folder.path + "/" + ScrubPass.fileName, on: folder.files)
+            try AtomicFile.write(Array(text.utf8), to: directory + "/" + ScrubPass.fileName, on: shards.files)
         } catch {
             log.warning(
-                "it cannot be noted that a copy was read whole",
-                metadata: ["shard": "\(replica.descriptor.shard)", "reason": "\(error.sentence)"])
+                "it cannot be noted that files were read whole",
+                metadata: ["directory": "\(directory)", "reason": "\(error.sentence)"])
         }
     }
 }
