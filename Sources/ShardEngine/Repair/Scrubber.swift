@@ -42,15 +42,16 @@ package struct Scrubber: Sendable {
         }
     }
 
-    /// `isSound`: reads what is in `directory`; whether all of it was, and is as it was written.
+    /// `isSound`: reads what is in `directory`; whether all of it was, and is as it was written. A node that stops does not
+    /// wait for what is only read.
     private func scrub(_ directory: String, _ isSound: @escaping @Sendable () -> Bool) async {
         guard pace.goesOn else { return }
-        await withCheckedContinuation { continuation in
-            queue.async {
-                if isSound() { note(directory) }
-                continuation.resume()
-            }
+        let end = Promise<Void>()
+        queue.async {
+            if isSound(), pace.goesOn { note(directory) }
+            end.settle(())
         }
+        _ = await end.value()
     }
 
     /// As `facectl ledger verify` does; what a writer beside it moves is no fault the second time. Once for each interval,
