@@ -7,7 +7,7 @@ package import StorageIO
 /// key                  the key file: 32 bytes, mode 0600. Without it nothing else here is of use
 /// lock                 held while a server runs
 /// control.sqlite       the control plane of an embedded server
-/// ledger/, ledger-key  the audit log and the key that signs its checkpoints
+/// ledger/, ledger-key  the audit log and the key that signs its checkpoints; ledger-scrubbed: when it was last read whole
 /// shards/<shard>/      wal/, state.sqlite, segments/
 /// ```
 package struct DataDirectory: Sendable {

@@ -1,22 +1,34 @@
 """Segments of a running cluster that rot: the scrub finds them, the other copies give what is missing, and no client is
 answered wrongly meanwhile."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from cluster import Lab, total
-from harness import unit_vectors
+from harness import READY_SECONDS, unit_vectors
 
 COLLECTION = "repaired"
 # More than a copy holds in memory alone.
 FACES = 4_200
 AT_ONCE = 600
+STILL_SECONDS = 2
 
 
 def segments(lab: Lab) -> dict[str, Path]:
     """The one segment of each node that has one."""
     found = {node.label: list((lab.folder / node.label / "shards").glob("*/segments/*.seg")) for node in lab.nodes}
     return {label: paths[0] for label, paths in found.items() if paths}
+
+
+def wait_still(lab: Lab) -> None:
+    """Until each node has a segment, and no merge is about to replace one."""
+    deadline, since, before = time.monotonic() + READY_SECONDS, time.monotonic(), segments(lab)
+    while len(before) < len(lab.nodes) or time.monotonic() < since + STILL_SECONDS:
+        assert time.monotonic() < deadline, f"segments come and go: {before}"
+        time.sleep(0.1)
+        if (now := segments(lab)) != before:
+            since, before = time.monotonic(), now
 
 
 def turn(path: Path, place: int) -> None:
@@ -35,7 +47,7 @@ def test_rotten_segments_are_repaired_while_clients_search(make_lab: Callable[..
     for start in range(0, FACES, AT_ONCE):
         names = [f"f{index}" for index in range(start, start + AT_ONCE)]
         coordinator.index_vectors(COLLECTION, vectors[start : start + AT_ONCE], names)
-    coordinator.wait_until("written to segments", lambda: len(segments(lab)) == len(lab.nodes))
+    wait_still(lab)
     [shard] = lab.shards(COLLECTION)
     sound = next(node.label for node in lab.nodes if node.label != shard["Node"])
     rotten = {label: path for label, path in segments(lab).items() if label != sound}

@@ -19,8 +19,9 @@ from harness import Key, Server, facectl, unit_vectors
 FLIPS = int(os.environ.get("FACET_ROT_FLIPS", "24"))
 AT_ONCE = 2
 COLLECTION = "rot"
-# SQLite's own files carry no checksums of pages; replica and ledger check what they take from them.
-UNCHECKED = (".sqlite", ".sqlite-wal", ".sqlite-shm")
+# SQLite's own files carry no checksums of pages; replica and ledger check what they take from them. When files were
+# scrubbed is nothing to rely on.
+UNCHECKED = (".sqlite", ".sqlite-wal", ".sqlite-shm", "scrubbed")
 
 
 @dataclass

@@ -26,6 +26,9 @@ import Testing
             }
         }
         for number in 0..<3 { #expect(try await bench.eventually { await bench.segments(number) == 1 }) }
+        // A merge that is due has begun by then.
+        try await Task.sleep(for: .seconds(1))
+        for number in 0..<3 { #expect(try await bench.eventually { await bench.segment(number) != nil }) }
         return (bench, ids)
     }
 

@@ -8,9 +8,6 @@ import WriteAheadLog
 /// Reads all that a copy has on its disk once: every block of its segments, every record of its log, every row of its state.
 /// What is not as it was written is told to the copy's writer, which sees to it.
 struct ScrubPass {
-    /// When the last pass over a copy ended; in the copy's folder.
-    static let fileName = "scrubbed"
-
     let replica: ShardReplica
     let pace: ScrubPace
 

@@ -28,11 +28,12 @@ package struct Scrubber: Sendable {
         await withTaskCancellationHandler {
             while !Task.isCancelled {
                 // One that is damaged is known to be, and waits for its repair or its end.
-                for replica in shards.shelf.opened where !replica.isDamaged && isDue(replica.folder.path) {
-                    await scrub(replica.folder.path) { ScrubPass(replica: replica, pace: pace).run() }
+                for replica in shards.shelf.opened where !replica.isDamaged {
+                    await scrub(notedIn: replica.folder.scrubbed) { ScrubPass(replica: replica, pace: pace).run() }
                 }
-                if let ledger = shards.ledgerDirectory, hasLedger(ledger), isDue(ledger) {
-                    await scrub(ledger) { ledgerIsSound(ledger) }
+                if let ledger = shards.ledgerDirectory, hasLedger(ledger) {
+                    // Beside it: every file of a ledger is under a checksum.
+                    await scrub(notedIn: ledger + "-scrubbed") { ledgerIsSound(ledger) }
                 }
                 // Woken early only when the task is cancelled.
                 _ = try? await Task.sleep(for: min(interval, Self.pauseMax))
@@ -42,13 +43,13 @@ package struct Scrubber: Sendable {
         }
     }
 
-    /// `isSound`: reads what is in `directory`; whether all of it was, and is as it was written. A node that stops does not
-    /// wait for what is only read.
-    private func scrub(_ directory: String, _ isSound: @escaping @Sendable () -> Bool) async {
-        guard pace.goesOn else { return }
+    /// Where it is due. `isSound`: reads the files; whether all of them were, and are as they were written. A node that
+    /// stops does not wait for what is only read.
+    private func scrub(notedIn path: String, _ isSound: @escaping @Sendable () -> Bool) async {
+        guard pace.goesOn, isDue(path) else { return }
         let end = Promise<Void>()
         queue.async {
-            if isSound(), pace.goesOn { note(directory) }
+            if isSound(), pace.goesOn { note(path) }
             end.settle(())
         }
         _ = await end.value()
@@ -71,29 +72,25 @@ package struct Scrubber: Sendable {
         return (try? shards.files.exists(files.verifierKeyPath)) == true
     }
 
-    private func isDue(_ directory: String) -> Bool {
-        guard let last = lastPass(directory) else { return true }
+    private func isDue(_ path: String) -> Bool {
+        guard let last = lastPass(path) else { return true }
         let age = Date.now.timeIntervalSince1970 - last
         // A clock that was set back makes it due, too.
         return age < 0 || age >= interval / .seconds(1)
     }
 
     /// Seconds since 1970; nil where nobody knows.
-    private func lastPass(_ directory: String) -> Double? {
-        guard let bytes = try? AtomicFile.read(directory + "/" + ScrubPass.fileName, on: shards.files, limit: 32) else {
-            return nil
-        }
+    private func lastPass(_ path: String) -> Double? {
+        guard let bytes = try? AtomicFile.read(path, on: shards.files, limit: 32) else { return nil }
         return Double(String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
     }
 
-    private func note(_ directory: String) {
+    private func note(_ path: String) {
         let text = "\(Int(Date.now.timeIntervalSince1970))\n"
         do throws(FileError) {
-            try AtomicFile.write(Array(text.utf8), to: directory + "/" + ScrubPass.fileName, on: shards.files)
+            try AtomicFile.write(Array(text.utf8), to: path, on: shards.files)
         } catch {
-            log.warning(
-                "it cannot be noted that files were read whole",
-                metadata: ["directory": "\(directory)", "reason": "\(error.sentence)"])
+            log.warning("it cannot be noted that files were read whole", metadata: ["reason": "\(error.sentence)"])
         }
     }
 }

@@ -28,6 +28,8 @@ struct ShardFolder {
     var state: String { path + "/state.sqlite" }
     var log: String { path + "/wal" }
     var segments: String { path + "/segments" }
+    /// When the copy was last read whole and found sound.
+    var scrubbed: String { path + "/scrubbed" }
 
     /// Makes the files of an empty shard where there are none; a making that was cut short begins anew.
     func make(_ descriptor: ShardDescriptor) throws(ReplicaError) {
