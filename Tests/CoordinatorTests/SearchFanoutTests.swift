@@ -79,6 +79,16 @@ import Testing
             ])
     }
 
+    /// Its registers are right, but its files are not: another copy is asked at once.
+    @Test func whereACopyIsDamagedTheOthersAreAsked() {
+        var (fanout, asks) = started(Fixture.map(shards: 1))
+        _ = fanout.step(.failed(asks[0], .damaged(asks[0].shard.id, reason: "bad block")))
+        let others = ShardHolder(
+            node: Fixture.node(0), isOnlyCopy: false, others: [Fixture.node(1), Fixture.node(2)])
+        let again = fanout.step(.located(asks[0], others)).compactMap(\.ask)
+        #expect(again.map(\.shard.node) == [Fixture.node(1)])
+    }
+
     /// It was split, and its node is away: the map that the search began with says nothing of the halves.
     @Test func aShardThatHasNoRegistersAnyMoreIsLookedForInANewerMap() {
         func unreachable(_ ask: SearchFanout.Ask) -> ShardError {

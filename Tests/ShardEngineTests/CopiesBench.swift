@@ -245,6 +245,7 @@ final class LocalPost<Host: BenchHost>: Sendable {
         var chunks = Int.max
         /// Faces that copies gave each other for repairs.
         var rowsGiven = 0
+        var givesRows = true
     }
 
     struct Sender: ReplicaPost {
@@ -271,6 +272,8 @@ final class LocalPost<Host: BenchHost>: Sendable {
     /// Only so many chunks of copies are given from now on.
     func limitChunks(_ count: Int) { state.withLock { $0.chunks = count } }
     var rowsGiven: Int { state.withLock { $0.rowsGiven } }
+    var givesRows: Bool { state.withLock { $0.givesRows } }
+    func giveRows(_ gives: Bool) { state.withLock { $0.givesRows = gives } }
     fileprivate func count(rows: Int) { state.withLock { $0.rowsGiven += rows } }
     fileprivate func spendChunk() -> Bool {
         state.withLock { state in
@@ -305,6 +308,7 @@ extension LocalPost.Sender: CopySource {
     func rows(
         of faces: [FaceID], _ shard: ShardID, on node: NodeID, deadline: ContinuousClock.Instant
     ) async -> [[UInt8]]? {
+        guard post.givesRows else { return nil }
         let rows = await post.way(name, node)?.rows(of: faces, shard)
         post.count(rows: rows?.count ?? 0)
         return rows

@@ -3,6 +3,7 @@ import FaceModel
 import Foundation
 import GRDB
 import Replication
+import SegmentStore
 import SimulatedDisk
 import StorageIO
 import Testing
@@ -148,6 +149,48 @@ import Testing
         #expect(try await bench.eventually { bench.registers.state.configuration.isr.count == 2 })
         let search = ShardSearch(query: Self.faces[0].vector, limit: 1, minScore: 0.999, sigmas: .infinity)
         #expect(await bench.found(search, at: rotten) == nil)
+        await bench.stop()
+    }
+
+    /// Attempts in vain leave nothing on the disk, and the first that gets all ends the matter.
+    @Test func aRepairThatLacksFacesIsTriedAgain() async throws {
+        let (bench, ids) = try await filled()
+        let rotten = (primary(bench) + 1) % 3
+        let segment = try #require(await bench.segment(rotten))
+        bench.post.giveRows(false)
+        try bench.rot(segment, places: [CopiesBench.vectorByte])
+        #expect(await !bench.scrub(rotten))
+        try await Task.sleep(for: .seconds(2))
+        let names = try FileManager.default.contentsOfDirectory(atPath: bench.folder(rotten) + "/segments")
+        #expect(names.sorted() == ["MANIFEST", segment.split(separator: "/").last.map(String.init) ?? ""])
+        bench.post.giveRows(true)
+        #expect(try await bench.eventually { await bench.segment(rotten).map { $0 != segment } ?? false })
+        try await requireSound(bench, rotten, ids)
+        await bench.stop()
+    }
+
+    /// The merge had read what it needed; there is nothing left to repair.
+    @Test func rotThatIsFoundDuringAMergeEndsWithIt() async throws {
+        let (bench, ids) = try await filled()
+        let copy = try #require(bench.post.node(CopiesBench.node(primary(bench)))?.shelf.copy(bench.shard))
+        let number = try #require(copy.published.current.snapshot.segments.first?.segment.number)
+        let fault = SegmentError.damaged(path: "a test's", offset: 0, block: nil, reason: "nothing is")
+        let gone = Array(ids[..<4_000])
+        // Most rows are dead: a merge begins behind the answer.
+        let merging = Task {
+            try await bench.asking { (node) throws(ShardError) in
+                try await node.delete(gone, token: .none, bench.call(.seconds(20)))
+            }
+        }
+        while copy.published.current.snapshot.segments.contains(where: { $0.segment.number == number }) {
+            if copy.published.current.snapshot.liveCount < 1_500 {
+                _ = copy.inbox.add(.errand(.rotten(number, fault)))
+            }
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        _ = try await merging.value
+        #expect(try await bench.eventually { !copy.isDamaged })
+        try await requireSound(bench, primary(bench), ids, gone: 4_000)
         await bench.stop()
     }
 

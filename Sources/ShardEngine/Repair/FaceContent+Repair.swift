@@ -27,11 +27,22 @@ extension FaceContent {
         writer.elect(after: writer.core.epoch)
     }
 
+    /// Milliseconds until a repair is to be tried; nil where none is, or none can be now.
+    func patienceOfRepair(_ writer: ReplicaWriter<FaceContent>) -> Int? { canRepair(writer) ? repair.patience : nil }
+
+    private func canRepair(_ writer: ReplicaWriter<FaceContent>) -> Bool {
+        repair.isNeeded && merge == nil && writer.failure == nil && !writer.isEnding && !writer.isReplaced
+    }
+
     func repairSegments(_ writer: ReplicaWriter<FaceContent>) {
+        guard canRepair(writer) else { return }
         handOver(writer)
-        guard let (segment, fault) = repair.next, merge == nil, writer.failure == nil, !writer.isEnding,
-            !writer.isReplaced
-        else { return }
+        guard let (segment, fault) = repair.next else { return }
+        // A merge that was under way when the rot was found has read all it needed, or ended without it.
+        guard store.names(segment) else {
+            repair.end(segment)
+            return published.condition.setSound(segment)
+        }
         let others = writer.core.configuration.isr.filter { $0 != descriptor.replica }
         let nodes = others.compactMap { writer.processes[$0]?.node }
         guard nodes.count == others.count, let keys = keys.known else {
@@ -64,14 +75,13 @@ extension FaceContent {
             // The new segment lacks faces that were deleted: no crash may take the state back to where they lived.
             try state.synchronize(on: files)
         } catch {
-            store.abandon(job)
-            return postponeRepair(error.text, writer)
+            return postponeRepair(job, error, writer)
         }
         do throws(ReplicaError) {
             try store.installRepaired(repaired.merged, for: job.rotten)
             try place(repaired.merged.segment)
         } catch {
-            if error.passes { postponeRepair(error.text, writer) }
+            repair.wait()
             return maintenanceFailed(error, writer)
         }
         sound(job.rotten, repaired, writer)
@@ -92,14 +102,17 @@ extension FaceContent {
             ])
     }
 
-    private func postponeRepair(_ reason: String, _ writer: ReplicaWriter<FaceContent>) {
-        let isAlone = writer.core.configuration.named.count < 2
-        guard repair.postpone(for: isAlone ? SegmentRepair.pauseAlone : SegmentRepair.pause, reason) else { return }
+    /// What was written goes at once: a repair that is tried for long must not fill the disk.
+    private func postponeRepair(_ job: RepairJob, _ error: ReplicaError, _ writer: ReplicaWriter<FaceContent>) {
+        let isHopeless = writer.core.configuration.named.count < 2 && !error.passes
+        let isNews = repair.postpone(error.text, isHopeless: isHopeless)
+        do throws(ReplicaError) { try store.remove(job) } catch { maintenanceFailed(error, writer) }
+        guard isNews else { return }
         logger.error(
-            isAlone
+            isHopeless
                 ? "a rotten segment cannot be repaired: the shard has no other copy"
                 : "a rotten segment is not repaired yet",
-            metadata: ["shard": "\(descriptor.shard)", "reason": "\(reason)"])
+            metadata: ["shard": "\(descriptor.shard)", "reason": "\(error.text)"])
     }
 
     /// A record of the log no longer reads as it was written. All it says is applied: once segments and state hold that,

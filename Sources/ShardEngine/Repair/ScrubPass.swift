@@ -1,5 +1,6 @@
 import FaceModel
 import Foundation
+import Logging
 import SegmentStore
 import StorageIO
 import Synchronization
@@ -33,24 +34,18 @@ struct ScrubPass {
 
     /// Beside the writer, who may cut the log meanwhile: what looks bad is looked at once more.
     private func logIsSound() -> Bool {
-        guard let fault = logFault(), pace.goesOn, logFault() != nil else { return true }
-        tell(.logRotten(fault))
+        guard logFault() != nil, pace.goesOn, let fault = logFault() else { return true }
+        if fault.isRot { tell(.logRotten(fault.sentence)) } else { unread(fault.sentence) }
         return false
     }
 
-    private func logFault() -> String? {
+    private func logFault() -> LogError? {
         do throws(LogError) {
             try Log.check(directory: replica.folder.log, on: replica.folder.files) { pace.spend($0) }
+            return nil
         } catch {
-            switch error {
-            case .lossProven, .damaged: return error.sentence
-            case .file(.failed(_, operation: "read", _)), .file(.truncated): return error.sentence
-            case .file, .noSpace, .writeFailed, .stopped, .recordTooLarge, .recordsRemoved, .wrongIdentity,
-                .newerFormat:
-                return nil
-            }
+            return error
         }
-        return nil
     }
 
     private func stateIsSound() -> Bool {
@@ -58,14 +53,32 @@ struct ScrubPass {
             try replica.state.check()
             return true
         } catch {
-            if case .damagedState = error, replica.published.condition.closed == nil { tell(.stateRotten(error)) }
+            guard replica.published.condition.closed == nil else { return false }
+            if case .damagedState = error { tell(.stateRotten(error)) } else { unread(error.text) }
             return false
         }
+    }
+
+    private func unread(_ reason: String) {
+        Logger(label: "facet.shard").error(
+            "a copy's files cannot be read whole",
+            metadata: ["shard": "\(replica.descriptor.shard)", "reason": "\(reason)"])
     }
 
     private func tell(_ errand: FaceErrand) {
         // A closed copy has no writer: its next life finds the rot by itself.
         _ = replica.inbox.add(.errand(errand))
+    }
+}
+
+extension LogError {
+    /// Whether bytes are not what was written, or their disk cannot read them.
+    fileprivate var isRot: Bool {
+        switch self {
+        case .lossProven, .damaged, .file(.failed(_, operation: "read", _)), .file(.truncated): true
+        case .file, .noSpace, .writeFailed, .stopped, .recordTooLarge, .recordsRemoved, .wrongIdentity, .newerFormat:
+            false
+        }
     }
 }
 

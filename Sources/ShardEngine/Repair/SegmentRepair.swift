@@ -7,10 +7,9 @@ import Synchronization
 
 /// A copy's rotten segments, and what is done about them: one after the other is written anew.
 struct SegmentRepair {
-    /// Between two attempts to get what is missing from the other copies.
-    static let pause = Duration.seconds(5)
-    /// The same for the only copy of a shard, which nobody can help.
-    static let pauseAlone = Duration.seconds(600)
+    /// After the first attempt that got not all from the other copies, and after many: each reads and writes a segment.
+    private static let pause = Duration.seconds(5)
+    private static let pauseMax = Duration.seconds(300)
 
     private static let pauseToKnow = Duration.milliseconds(500)
     private static let pauseOfHandover = Duration.seconds(10)
@@ -18,6 +17,8 @@ struct SegmentRepair {
     private(set) var faults: [UInt64: SegmentError] = [:]
     var run: RepairRun?
     private var notBefore: ContinuousClock.Instant?
+    /// In vain.
+    private var attempts = 0
     private var handedOverAt: ContinuousClock.Instant?
     /// What was last said of it, so that it is not said each time.
     private var said: String?
@@ -30,7 +31,8 @@ struct SegmentRepair {
     }
 
     mutating func end(_ segment: UInt64) {
-        (faults[segment], notBefore, said) = (nil, nil, nil)
+        faults[segment] = nil
+        (notBefore, attempts, said) = (nil, 0, nil)
     }
 
     /// What is to be repaired next; nil where nothing is, or not yet.
@@ -49,9 +51,10 @@ struct SegmentRepair {
     /// Something that will soon be known is not yet.
     mutating func wait() { notBefore = .now + Self.pauseToKnow }
 
-    /// Whether `reason` has not been said before.
-    mutating func postpone(for pause: Duration, _ reason: String) -> Bool {
-        notBefore = .now + pause
+    /// Each time twice as long. Whether `reason` has not been said before.
+    mutating func postpone(_ reason: String, isHopeless: Bool) -> Bool {
+        notBefore = .now + (isHopeless ? Self.pauseMax : min(Self.pause * (1 << min(attempts, 10)), Self.pauseMax))
+        attempts += 1
         defer { said = reason }
         return said != reason
     }

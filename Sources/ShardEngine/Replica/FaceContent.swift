@@ -79,7 +79,8 @@ final class FaceContent: ReplicaContent {
 
     func patience(_ writer: ReplicaWriter<FaceContent>) -> Int? {
         let division = owesDivision(writer) ? Limits.idleConfirmMilliseconds : nil
-        return [division, patienceOfComparison(writer), patienceOfSplit, repair.patience].compactMap(\.self).min()
+        return [division, patienceOfComparison(writer), patienceOfSplit, patienceOfRepair(writer)].compactMap(\.self)
+            .min()
     }
 
     func receive(_ errand: FaceErrand, _ writer: ReplicaWriter<FaceContent>) {

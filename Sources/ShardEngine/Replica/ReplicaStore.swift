@@ -193,7 +193,11 @@ final class ReplicaStore {
         }
     }
 
-    func abandon(_ job: RepairJob) { segments.abandon(job) }
+    /// With what it wrote. Not for one whose segment was given to `installRepaired`, whatever came of that.
+    func remove(_ job: RepairJob) throws(ReplicaError) {
+        segments.abandon(job)
+        do throws(SegmentError) { try segments.removeObsoleteFiles() } catch { throw .segments(error) }
+    }
 }
 
 extension SegmentIdentity {

@@ -8,7 +8,7 @@ import StorageIO
 /// batches records were applied, copies that have applied the same have the same.
 ///
 /// It finds what was applied otherwise than elsewhere, by a fault of program or memory. It is kept with each change, not
-/// counted anew, so rows that a disk changed later are not its affair; nor is it a defence against somebody who chooses
+/// counted anew, so rows that a disk changed later are the scrub's affair, which counts anew; nor is it a defence against somebody who chooses
 /// rows.
 struct StateDigest: Equatable, Sendable {
     static let byteCount = 16

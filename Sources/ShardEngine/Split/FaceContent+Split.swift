@@ -104,7 +104,7 @@ extension FaceContent {
 
     /// Milliseconds until it is tried again; nil where it is not.
     var patienceOfSplit: Int? {
-        guard !halving.isSettled, !halving.isRunning else { return nil }
+        guard !halving.isSettled, !halving.isRunning, !repair.isNeeded else { return nil }
         return halving.notBefore.map { max(1, Int(ContinuousClock.now.duration(to: $0) / .milliseconds(1)) + 1) }
     }
 }
