@@ -35,15 +35,17 @@ import Testing
 
     private func primary(_ bench: CopiesBench) -> Int { Int(bench.registers.state.configuration.primary.bits.low) }
 
-    /// That very copy answers rightly, once it answers.
-    private func requireSound(_ bench: CopiesBench, _ number: Int, _ ids: [FaceID], gone: Int = 0) async throws {
+    /// That very copy answers rightly, once it answers; it has applied what stands at `since`.
+    private func requireSound(
+        _ bench: CopiesBench, _ number: Int, _ ids: [FaceID], gone: Int = 0, since: ShardPosition = .zero
+    ) async throws {
         for place in stride(from: gone, to: ids.count, by: 61) {
             let search = ShardSearch(query: Self.faces[place].vector, limit: 1, minScore: 0.999, sigmas: .infinity)
             var answer: ShardSearchAnswer?
             // Beside other tests it may be away for a while, and then has to catch up before it counts.
             #expect(
                 try await bench.eventually {
-                    answer = await bench.found(search, at: number)
+                    answer = await bench.found(search, at: number, since: since)
                     return answer != nil
                 })
             #expect(answer?.candidates.map(\.face.id) == [ids[place]])
@@ -65,11 +67,11 @@ import Testing
             try await node.search([search], bench.call(.seconds(20)))
         }
         #expect(answers[0].candidates.count == 4_096)
-        let more = try await bench.asking { (node) throws(ShardError) in
+        let gone = try await bench.asking { (node) throws(ShardError) in
             try await node.delete(Array(ids[..<3]), token: .none, bench.call(.seconds(20)))
         }
-        #expect(more.deleted.count == 3)
-        try await requireSound(bench, rotten, ids, gone: 3)
+        #expect(gone.deleted.count == 3)
+        try await requireSound(bench, rotten, ids, gone: 3, since: gone.at)
         #expect(bench.registers.state.configuration.named.count == 3, "nobody made another copy")
         #expect(try await bench.eventually { bench.registers.state.configuration.isr.count == 3 })
         #expect(await bench.segment(rotten) != segment)
@@ -80,7 +82,7 @@ import Testing
         bench.start(rotten)
         try await bench.open(rotten, .existing)
         #expect(try await bench.eventually { bench.registers.state.configuration.isr.count == 3 })
-        try await requireSound(bench, rotten, ids, gone: 3)
+        try await requireSound(bench, rotten, ids, gone: 3, since: gone.at)
         await bench.stop()
     }
 
@@ -98,7 +100,7 @@ import Testing
         }
         #expect(gone.deleted.count == 3)
         #expect(try await bench.eventually { bench.registers.state.configuration.isr.count == 3 })
-        try await requireSound(bench, rotten, ids, gone: 3)
+        try await requireSound(bench, rotten, ids, gone: 3, since: gone.at)
         await bench.stop()
     }
 
@@ -173,24 +175,24 @@ import Testing
     @Test func rotThatIsFoundDuringAMergeEndsWithIt() async throws {
         let (bench, ids) = try await filled()
         let copy = try #require(bench.post.node(CopiesBench.node(primary(bench)))?.shelf.copy(bench.shard))
+        let segment = try #require(await bench.segment(primary(bench)))
         let number = try #require(copy.published.current.snapshot.segments.first?.segment.number)
-        let fault = SegmentError.damaged(path: "a test's", offset: 0, block: nil, reason: "nothing is")
+        let fault = SegmentError.damaged(path: segment, offset: 0, block: nil, reason: "a test says so")
         let gone = Array(ids[..<4_000])
         // Most rows are dead: a merge begins behind the answer.
-        let merging = Task {
-            try await bench.asking { (node) throws(ShardError) in
-                try await node.delete(gone, token: .none, bench.call(.seconds(20)))
-            }
+        async let deleted = bench.asking { (node) throws(ShardError) in
+            try await node.delete(gone, token: .none, bench.call(.seconds(20)))
         }
-        while copy.published.current.snapshot.segments.contains(where: { $0.segment.number == number }) {
-            if copy.published.current.snapshot.liveCount < 1_500 {
-                _ = copy.inbox.add(.errand(.rotten(number, fault)))
-            }
-            try await Task.sleep(for: .milliseconds(1))
+        let folder = bench.folder(primary(bench)) + "/segments"
+        await bench.blocking {
+            // MANIFEST, the segment, and what the merge writes.
+            while (try? FileManager.default.contentsOfDirectory(atPath: folder).count) ?? 0 < 3 {}
+            _ = copy.inbox.add(.errand(.rotten(number, fault)))
         }
-        _ = try await merging.value
+        #expect(try await bench.eventually { await bench.segment(primary(bench)).map { $0 != segment } ?? false })
         #expect(try await bench.eventually { !copy.isDamaged })
-        try await requireSound(bench, primary(bench), ids, gone: 4_000)
+        #expect(bench.post.rowsGiven == 0, "a repair was begun")
+        try await requireSound(bench, primary(bench), ids, gone: 4_000, since: try await deleted.at)
         await bench.stop()
     }
 
@@ -285,10 +287,10 @@ extension CopiesBench {
         for place in places { try file.write(all: try file.read(count: 1, at: place).map { $0 ^ 0x20 }, at: place) }
     }
 
-    /// What a node's copy itself answers; nil where it does not.
-    func found(_ search: ShardSearch, at number: Int) async -> ShardSearchAnswer? {
+    /// What a node's copy itself answers once it has applied what stands at `since`; nil where it does not.
+    func found(_ search: ShardSearch, at number: Int, since: ShardPosition = .zero) async -> ShardSearchAnswer? {
         var call = call(.seconds(20))
-        call.level = .session(.zero)
+        call.level = .session(since)
         return try? await post.node(Self.node(number))?.search([search], call).first
     }
 
