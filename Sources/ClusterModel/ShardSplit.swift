@@ -27,6 +27,10 @@ package struct SplitPlan: Hashable, Sendable {
 package enum SplitStep: Hashable, Sendable {
     /// How far the node's own copy is; of any copy.
     case look
+    /// Files of the two halves are made ahead, while the shard takes writes: what is written meanwhile follows when the
+    /// split begins, which then takes little time. Of any copy, and asked again until it has them: a copy that nobody asks
+    /// for a while forgets them.
+    case draft(SplitPlan)
     /// From here on it takes no writes, and each copy makes its files of the two halves. Of the primary, as are the
     /// others; harmless when it has happened.
     case begin(SplitPlan)
@@ -50,6 +54,8 @@ package struct SplitProgress: Hashable, Sendable {
     }
     package var stage: Stage
     package var hasHalves: Bool
+    /// What `SplitStep.draft` asked for is made.
+    package var hasDraft: Bool
     /// Nil when whole.
     package var plan: SplitPlan?
     /// The record after which the halves' logs begin: where the split was written.
@@ -61,11 +67,12 @@ package struct SplitProgress: Hashable, Sendable {
     package var trouble: String?
 
     package init(
-        stage: Stage, hasHalves: Bool = false, plan: SplitPlan? = nil, end: LogIndex = .zero, epoch: Epoch = Epoch(0),
-        sides: Sides? = nil, trouble: String? = nil
+        stage: Stage, hasHalves: Bool = false, hasDraft: Bool = false, plan: SplitPlan? = nil, end: LogIndex = .zero,
+        epoch: Epoch = Epoch(0), sides: Sides? = nil, trouble: String? = nil
     ) {
         self.stage = stage
         self.hasHalves = hasHalves
+        self.hasDraft = hasDraft
         self.plan = plan
         self.end = end
         self.epoch = epoch

@@ -163,16 +163,17 @@ package final class SegmentStore {
     /// by the manifest, when it returns.
     package func copy(
         _ segment: Segment, leaving left: RowBitmap, kept: (LeafID) -> Bool, rehome: @escaping CompactionJob.Rehoming
-    ) throws(SegmentError) {
+    ) throws(SegmentError) -> Segment? {
         let moved = Set(segment.leaves.map(\.leaf).filter { !kept($0) })
         let job = CompactionJob(
             inputs: [segment], dead: [left], split: moved, rehome: rehome, number: takeNumber(),
             identity: manifest.identity, directory: directory, mapsPlanes: mapsPlanes, files: files)
         let merged = try job.merge()
-        guard let copy = merged.segment else { return }
+        guard let copy = merged.segment else { return nil }
         var next = manifest
         next.insert(copy, footerChecksum: merged.footerChecksum)
         try swap(next, (segments + [copy]).sorted { $0.number < $1.number })
+        return copy
     }
 
     /// The job failed or is not wanted: what it wrote goes with `removeObsoleteFiles`. Not for one that was given to

@@ -6,9 +6,10 @@ extension ShardCommand {
         static let configuration = CommandConfiguration(
             abstract: "Replace a shard that has grown too large by two.",
             discussion: """
-                Each copy makes files of two halves beside its own; meanwhile the shard answers and takes no writes, which \
-                wait. Then the halves take its place at once, and its files are removed. Interrupted, the coordinators go \
-                on with it. With --abort the shard stays whole, where its halves do not answer yet.
+                Each copy makes files of two halves beside its own, while the shard goes on as ever. Then they are brought \
+                up with the last writes, for which new ones wait a moment, the halves take the shard's place at once, and \
+                its files are removed. Interrupted, the coordinators go on with it. With --abort the shard stays whole, \
+                where its halves do not answer yet.
                 """)
         @Argument(help: "The shard's id, or the beginning of one.") var shard: String
         @Flag(help: "Give the split up.") var abort = false
@@ -51,7 +52,8 @@ extension ShardCommand {
             let trouble = reply.text("Trouble").map { "; it waits: \($0)" } ?? ""
             let halves = reply.texts("Halves").map { String($0.prefix(8)) }.joined(separator: " and ")
             switch reply.text("Stage") {
-            case "dividing": return "its copies make files of \(halves); it takes no writes\(trouble)"
+            case "drafting": return "its copies make files of \(halves)\(trouble)"
+            case "dividing": return "its copies bring \(halves) up with the last writes; it takes no new ones\(trouble)"
             case "publishing": return "\(halves) are about to take its place\(trouble)"
             case "removing": return "\(halves) answer in its place; its own files are being removed\(trouble)"
             case "done": return "is split into \(halves)"

@@ -58,7 +58,7 @@ import Testing
             SplitPlan.Half(shard: ShardID(arbitrary.bits()), root: LeafID(UInt32(2 * arbitrary.int(0...99) + number)))
         }
         let plan = SplitPlan(first: halves[0], second: halves[1])
-        for step in [SplitStep.look, .begin(plan), .release, .abort] {
+        for step in [SplitStep.look, .draft(plan), .begin(plan), .release, .abort] {
             guard case (.split(step), let read) = try request(.split, WireSplitRequest(step, try wire(call))) else {
                 throw BodyError("step", "another one was read")
             }

@@ -104,6 +104,18 @@ import Testing
             throw CoordinatorError.impossibleMove(reason: "the split does not end")
         }
 
+        /// Begins a split, with which nobody has gone on then: the shard takes no writes.
+        func begin(_ shard: CollectionMap.Shard) async throws -> SplitReport {
+            let context = try cluster.context()
+            let report = try await cluster.index.splitShard(shard.id, in: context)
+            #expect(report.stage == .drafting)
+            let split = try #require(try await cluster.index.splitRegister(shard.id)).value
+            let handle = try #require(try await cluster.index.collection(split.collection))
+            let place = SplitPlace(shard: shard, handle: handle, scope: context.scope)
+            _ = try await cluster.shards.split(.begin(split.plan), place.call(on: shard.node))
+            return report
+        }
+
         func folders() throws -> [String] {
             try (0..<2).flatMap { number in
                 try FileManager.default.contentsOfDirectory(atPath: "\(root)/\(number)/shards")
@@ -225,8 +237,10 @@ import Testing
         // After each step another life of every node, and every time a little later.
         for number in 0..<100 where !bench.controlPlane.committed(.splits).isEmpty {
             try await bench.restart()
-            try await bench.cluster.index.advanceSplits()
-            try await Task.sleep(for: .milliseconds(3 * number))
+            for _ in 0...number {
+                try await bench.cluster.index.advanceSplits()
+                try await Task.sleep(for: .milliseconds(3))
+            }
         }
         #expect(try await bench.shards().count == 2)
         #expect(try await bench.listed() == ids)
@@ -252,7 +266,7 @@ import Testing
     @Test func aSplitThatIsGivenUpLeavesNothing() async throws {
         let bench = try await Bench()
         let shard = try await bench.shards()[0]
-        _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        _ = try await bench.begin(shard)
         let status = await bench.cluster.index.status().collections.flatMap(\.shards)
         #expect(status.compactMap { try? $0.statistics.get().writesRefused } == ["it is being split"])
         let report = try await bench.split(shard.id, abort: true)
@@ -263,12 +277,27 @@ import Testing
         await bench.stop()
     }
 
+    @Test func aSplitThatIsGivenUpWhileItIsDraftedLeavesTheShardAsItWas() async throws {
+        let bench = try await Bench()
+        let shard = try await bench.shards()[0]
+        let begun = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        let ids = try await bench.enrol(Self.faces..<Self.faces + 5)
+        #expect(begun.stage == .drafting && ids.count == 5)
+        #expect(try await bench.split(shard.id, abort: true).stage == .aborted)
+        #expect(bench.controlPlane.committed(.splits).isEmpty)
+        #expect(try await bench.shards() == [shard])
+        #expect(try await bench.listed().count == Self.faces + 5)
+        #expect(try await bench.split(shard.id).stage == .done)
+        #expect(try await bench.listed().count == Self.faces + 5)
+        await bench.stop()
+    }
+
     /// Who begins it may be slower than who gives it up: then no register says that the shard takes no writes.
     @Test func aSplitThatOnlyTheShardKnowsOfIsFoundAgain() async throws {
         for abort in [true, false] {
             let bench = try await Bench()
             let shard = try await bench.shards()[0]
-            _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+            _ = try await bench.begin(shard)
             bench.controlPlane.remove(.split(shard.id))
             let report = try await bench.split(shard.id, abort: abort)
             #expect(report.stage == (abort ? .aborted : .done))
@@ -283,7 +312,7 @@ import Testing
         let bench = try await Bench()
         let ids = try await bench.listed()
         let shard = try await bench.shards()[0]
-        let begun = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        let begun = try await bench.begin(shard)
         let register = try #require(try await bench.cluster.index.splitRegister(shard.id))
         var wanted = register.value
         wanted.plan.first.shard = ShardID(Bits128(high: 7, low: 1))
@@ -296,10 +325,14 @@ import Testing
         await bench.stop()
     }
 
-    @Test func aCollectionIsDeletedInTheMidstOfIt() async throws {
+    @Test(arguments: [false, true]) func aCollectionIsDeletedInTheMidstOfIt(_ isBegun: Bool) async throws {
         let bench = try await Bench()
         let shard = try await bench.shards()[0]
-        _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        if isBegun {
+            _ = try await bench.begin(shard)
+        } else {
+            _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
+        }
         try await bench.cluster.index.deleteCollection(bench.name, in: bench.cluster.context())
         try await bench.cluster.index.finishDeletions()
         #expect(bench.controlPlane.committed(.splits).isEmpty)

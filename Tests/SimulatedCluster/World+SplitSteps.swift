@@ -31,7 +31,8 @@ extension World {
         let split = nodes[node].table.split
         if split?.isReleased ?? false { return .failure(.wrongOwner(Self.anyShard, owned: [])) }
         switch (step, split) {
-        case (.look, _): return .success(nil)
+        // Drafts are a copy's own affair, and no step of these rounds.
+        case (.look, _), (.draft, _): return .success(nil)
         case (.begin(let plan), nil): return .success(SplitRecord(.begin, plan: number(of: plan)))
         case (.begin(let plan), let begun?):
             let isSame = plans[begun.plan - 1] == plan

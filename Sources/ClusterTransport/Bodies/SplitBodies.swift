@@ -31,6 +31,7 @@ extension WireSplitRequest {
         self.call = call
         switch step {
         case .look: self.step = .look
+        case .draft(let plan): (self.step, halves) = (.draft, [WireSplitHalf](plan))
         case .begin(let plan): (self.step, halves) = (.begin, [WireSplitHalf](plan))
         case .release: self.step = .release
         case .abort: self.step = .abort
@@ -41,6 +42,7 @@ extension WireSplitRequest {
         let plan = try halves.plan()
         switch (step, plan) {
         case (.look, nil): return .split(.look)
+        case (.draft, let plan?): return .split(.draft(plan))
         case (.begin, let plan?): return .split(.begin(plan))
         case (.release, nil): return .split(.release)
         case (.abort, nil): return .split(.abort)
@@ -54,6 +56,7 @@ extension WireSplitAnswer {
         self.init()
         stage = UInt32(progress.stage.rawValue)
         hasHalves_p = progress.hasHalves
+        hasDraft_p = progress.hasDraft
         halves = [WireSplitHalf](progress.plan)
         end = progress.end.value
         epoch = progress.epoch.value
@@ -77,7 +80,8 @@ extension WireSplitAnswer {
         }
         let trouble = try Fields.text(trouble, "trouble")
         return SplitProgress(
-            stage: stage, hasHalves: hasHalves_p, plan: plan, end: LogIndex(try Fields.position(end, "end")),
-            epoch: Epoch(try Fields.position(epoch, "epoch")), sides: known, trouble: trouble.isEmpty ? nil : trouble)
+            stage: stage, hasHalves: hasHalves_p, hasDraft: hasDraft_p, plan: plan,
+            end: LogIndex(try Fields.position(end, "end")), epoch: Epoch(try Fields.position(epoch, "epoch")),
+            sides: known, trouble: trouble.isEmpty ? nil : trouble)
     }
 }

@@ -218,6 +218,9 @@ nonisolated struct WireSplitRequest: Sendable {
     case begin // = 1
     case release // = 2
     case abort // = 3
+
+    /// with the two halves
+    case draft // = 4
     case UNRECOGNIZED(Int)
 
     init() {
@@ -230,6 +233,7 @@ nonisolated struct WireSplitRequest: Sendable {
       case 1: self = .begin
       case 2: self = .release
       case 3: self = .abort
+      case 4: self = .draft
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -240,6 +244,7 @@ nonisolated struct WireSplitRequest: Sendable {
       case .begin: return 1
       case .release: return 2
       case .abort: return 3
+      case .draft: return 4
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -250,6 +255,7 @@ nonisolated struct WireSplitRequest: Sendable {
       .begin,
       .release,
       .abort,
+      .draft,
     ]
 
   }
@@ -283,6 +289,9 @@ nonisolated struct WireSplitAnswer: Sendable {
 
   /// empty where nothing keeps it waiting
   var trouble: String = String()
+
+  /// of the halves that DRAFT named
+  var hasDraft_p: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1217,12 +1226,12 @@ nonisolated extension WireSplitRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
 }
 
 nonisolated extension WireSplitRequest.Step: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0LOOK\0\u{1}BEGIN\0\u{1}RELEASE\0\u{1}ABORT\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0LOOK\0\u{1}BEGIN\0\u{1}RELEASE\0\u{1}ABORT\0\u{1}DRAFT\0")
 }
 
 nonisolated extension WireSplitAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".SplitAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stage\0\u{3}has_halves\0\u{1}halves\0\u{1}end\0\u{1}epoch\0\u{1}dimension\0\u{1}sides\0\u{1}trouble\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stage\0\u{3}has_halves\0\u{1}halves\0\u{1}end\0\u{1}epoch\0\u{1}dimension\0\u{1}sides\0\u{1}trouble\0\u{3}has_draft\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1238,6 +1247,7 @@ nonisolated extension WireSplitAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
       case 7: try { try decoder.decodeSingularBytesField(value: &self.sides) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.trouble) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.hasDraft_p) }()
       default: break
       }
     }
@@ -1268,6 +1278,9 @@ nonisolated extension WireSplitAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if !self.trouble.isEmpty {
       try visitor.visitSingularStringField(value: self.trouble, fieldNumber: 8)
     }
+    if self.hasDraft_p != false {
+      try visitor.visitSingularBoolField(value: self.hasDraft_p, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1280,6 +1293,7 @@ nonisolated extension WireSplitAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.dimension != rhs.dimension {return false}
     if lhs.sides != rhs.sides {return false}
     if lhs.trouble != rhs.trouble {return false}
+    if lhs.hasDraft_p != rhs.hasDraft_p {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

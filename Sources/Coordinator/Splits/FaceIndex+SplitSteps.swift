@@ -2,32 +2,39 @@ import ClusterModel
 import FaceModel
 import Logging
 
-/// The steps of a split: `dividing`, until enough copies have files of both halves; then the shard is released, then the
-/// map says so, then the shard's own files go.
+/// The steps of a split: `drafting`, until the copies have files of both halves but for the newest writes; `dividing`, until
+/// enough of them have all; then the shard is released, then the map says so, then the shard's own files go.
 extension FaceIndex {
+    /// While nothing is written nobody waits for the next step.
+    private static let patienceToDivide = Duration.seconds(2)
+    private static let pauseToDivide = Duration.milliseconds(20)
+
     /// Does what is next, and what that makes possible.
     func advance(_ split: RegisteredSplit, _ scope: CallScope) async throws(CoordinatorError) -> SplitReport {
         if split.value.published { return try await remove(split, scope) }
         guard let handle = try await collection(split.value.collection),
             let place = handle.map.shards.first(where: { $0.id == split.value.shard })
         else {
-            return SplitReport(.dividing, split.value, trouble: "its collection is being deleted")
+            return SplitReport(.drafting, split.value, trouble: "its collection is being deleted")
         }
         let state = SplitState(
             split: split, at: SplitPlace(shard: place, handle: handle, scope: scope),
             copies: try await registered(place.id))
+        // As far as is known.
+        var stage = SplitStage.drafting
         do throws(CoordinatorError) {
             guard let primary = state.copies.primary else {
                 throw Self.failure(.notPrimary(place.id), place.id, on: place.node)
             }
             let progress = try await step(.look, primary, state.at)
+            if progress.stage != .whole { stage = .dividing }
             if split.value.aborting, progress.stage != .released { return try await abort(state, primary) }
             if let begun = progress.plan, begun != split.value.plan { return try await adopt(begun, split) }
             return try await goOn(state, primary, progress)
         } catch {
             // What the shard cannot do now it may do soon; the split waits.
             guard case .incompleteWrite(_, _, let missing) = error, let silent = missing.first else { throw error }
-            return SplitReport(.dividing, split.value, trouble: "\(silent)")
+            return SplitReport(stage, split.value, trouble: "\(silent)")
         }
     }
 
@@ -51,15 +58,31 @@ extension FaceIndex {
         let split = state.split.value
         switch progress.stage {
         case .whole:
-            let begun = try await begin(state, primary)
-            return SplitReport(.dividing, split, trouble: begun.trouble)
+            let drafts = await draft(state)
+            guard drafts.areMade else { return SplitReport(.drafting, split, trouble: drafts.trouble) }
+            return try await divide(state, primary, try await begin(state, primary))
         case .dividing, .divided:
-            let copies = await look(state, progress.end)
-            guard copies.mayRelease else { return SplitReport(.dividing, split, trouble: copies.trouble) }
-            let released = try await step(.release, primary, state.at)
-            return try await publish(state, released)
+            return try await divide(state, primary, progress)
         case .released:
             return try await publish(state, progress)
+        }
+    }
+
+    /// Begun: waits a little for the halves, which are drafted and need not long.
+    private func divide(
+        _ state: SplitState, _ primary: RegisteredCopy, _ progress: SplitProgress
+    ) async throws(CoordinatorError) -> SplitReport {
+        let end = ContinuousClock.now + Self.patienceToDivide
+        while true {
+            let copies = await look(state, progress.end)
+            if copies.mayRelease {
+                let released = try await step(.release, primary, state.at)
+                return try await publish(state, released)
+            }
+            let isLate = ContinuousClock.now >= end
+            guard !isLate, (try? await Task.sleep(for: Self.pauseToDivide)) != nil else {
+                return SplitReport(.dividing, state.split.value, trouble: copies.trouble)
+            }
         }
     }
 
@@ -122,8 +145,25 @@ extension FaceIndex {
         return try await remove(published, state.at.scope)
     }
 
-    /// How far each copy that counts is, all asked at once.
+    /// How far each copy that counts is with the draft it is asked for.
+    private func draft(_ state: SplitState) async -> DraftedCopies {
+        var copies = DraftedCopies()
+        for (copy, answer) in await ask(.draft(state.split.value.plan), state) { copies.add(copy, answer) }
+        return copies
+    }
+
+    /// How far each copy that counts is.
     private func look(_ state: SplitState, _ end: LogIndex) async -> DividedCopies {
+        var copies = DividedCopies(
+            minInSync: state.copies.register.minInSync, plan: state.split.value.plan, end: end)
+        for (copy, answer) in await ask(.look, state) { copies.add(copy, answer) }
+        return copies
+    }
+
+    /// Of each copy that counts, all asked at once.
+    private func ask(
+        _ step: SplitStep, _ state: SplitState
+    ) async -> [(ReplicaRegister, Result<SplitProgress, ShardError>)] {
         let counting = state.copies.replicas.filter {
             state.copies.register.inSync.contains($0.value.replica)
         }
@@ -131,16 +171,15 @@ extension FaceIndex {
             for copy in counting {
                 group.addTask {
                     do throws(ShardError) {
-                        return (copy.value, .success(try await self.ask(.look, copy, state.at)))
+                        return (copy.value, .success(try await self.ask(step, copy, state.at)))
                     } catch {
                         return (copy.value, .failure(error))
                     }
                 }
             }
-            var copies = DividedCopies(
-                minInSync: state.copies.register.minInSync, plan: state.split.value.plan, end: end)
-            for await (copy, answer) in group { copies.add(copy, answer) }
-            return copies
+            var answers: [(ReplicaRegister, Result<SplitProgress, ShardError>)] = []
+            for await answer in group { answers.append(answer) }
+            return answers
         }
     }
 

@@ -4,7 +4,9 @@ import Logging
 
 /// How far a split of a shard is. Raw values are for programs.
 package enum SplitStage: String, Hashable, Sendable {
-    /// The shard takes no writes; its copies make files of the halves.
+    /// The shard's copies make files of the halves beside its own, and it takes writes.
+    case drafting
+    /// The shard takes no writes; its copies bring the halves up with the last ones.
     case dividing
     /// The shard does not answer any more, and the map has yet to say where its faces are.
     case publishing

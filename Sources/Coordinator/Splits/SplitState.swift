@@ -87,3 +87,23 @@ struct DividedCopies {
     /// Enough have them, and of those that answer all.
     var mayRelease: Bool { making == 0 && made.count >= minInSync }
 }
+
+/// What the copies in sync say of files made ahead.
+struct DraftedCopies {
+    private(set) var areMade = true
+    private(set) var trouble: String?
+
+    /// One that does not answer makes its files later, or never: nobody waits for it.
+    mutating func add(_ copy: ReplicaRegister, _ answer: Result<SplitProgress, ShardError>) {
+        switch answer {
+        case .success(let progress) where progress.stage != .whole || progress.hasDraft: break
+        case .success(let progress):
+            areMade = false
+            if let reason = progress.trouble { trouble = "node \(copy.node): \(reason)" }
+        case .failure(.damaged(let shard, let reason)):
+            areMade = false
+            trouble = "the copy on node \(copy.node) \(ShardError.damaged(shard, reason: reason).sentence)"
+        case .failure: break
+        }
+    }
+}

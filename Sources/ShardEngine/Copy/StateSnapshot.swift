@@ -1,3 +1,5 @@
+import FaceModel
+import Foundation
 import GRDB
 import VectorSearch
 
@@ -22,6 +24,24 @@ struct StateSnapshot: Sendable {
                 let rows = try Row.fetchCursor(
                     database, sql: "SELECT segment, row FROM face WHERE segment IS NOT NULL")
                 while let row = try rows.next() {
+                    places[UInt64(row[0] as Int64), default: RowBitmap()].insert(Int(row[1] as UInt32))
+                }
+                return places
+            }
+        } catch {
+            throw ReplicaError.state(error, path: path)
+        }
+    }
+
+    /// The same of these faces alone.
+    func places(of faces: Set<FaceID>) throws(ReplicaError) -> [UInt64: RowBitmap] {
+        do {
+            return try snapshot.read { database in
+                var places: [UInt64: RowBitmap] = [:]
+                let statement = try database.cachedStatement(
+                    sql: "SELECT segment, row FROM face WHERE id = ? AND segment IS NOT NULL")
+                for id in faces.sorted() {
+                    guard let row = try Row.fetchOne(statement, arguments: [Data(id.bits.bytes)]) else { continue }
                     places[UInt64(row[0] as Int64), default: RowBitmap()].insert(Int(row[1] as UInt32))
                 }
                 return places

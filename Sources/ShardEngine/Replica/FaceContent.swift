@@ -25,6 +25,7 @@ final class FaceContent: ReplicaContent {
     /// Of the shard, at the applied index.
     var split: ShardSplitState?
     var halving = Halving.idle
+    var drafting = Drafting.idle
     var repair = SegmentRepair()
     /// Why the log is to be begun anew; nil where it is sound.
     var logFault: String?
@@ -59,6 +60,7 @@ final class FaceContent: ReplicaContent {
     func apply(_ changes: [Change], through index: LogIndex) throws(ReplicaError) {
         let places = try applied(changes, through: index)
         for change in changes { try grow(change) }
+        drafting.note(changes)
         owe(changes)
         try show(changes, places: places, at: index)
     }
@@ -68,6 +70,7 @@ final class FaceContent: ReplicaContent {
         divideBuckets(writer)
         compareCopies(writer)
         attendSplit(writer)
+        attendDraft(writer)
         if writer.isEnding {
             cancelWork()
         } else {
@@ -79,8 +82,9 @@ final class FaceContent: ReplicaContent {
 
     func patience(_ writer: ReplicaWriter<FaceContent>) -> Int? {
         let division = owesDivision(writer) ? Limits.idleConfirmMilliseconds : nil
-        return [division, patienceOfComparison(writer), patienceOfSplit, patienceOfRepair(writer)].compactMap(\.self)
-            .min()
+        return [
+            division, patienceOfComparison(writer), patienceOfSplit, drafting.milliseconds, patienceOfRepair(writer),
+        ].compactMap(\.self).min()
     }
 
     func receive(_ errand: FaceErrand, _ writer: ReplicaWriter<FaceContent>) {
@@ -89,6 +93,8 @@ final class FaceContent: ReplicaContent {
         case .pin(let reply): reply(pin(writer))
         case .unpin: copying.pinned = nil
         case .fetched(let end): fetched(end, writer)
+        case .draft(let plan): draft(plan)
+        case .drafted(let failure): drafted(failure, writer)
         case .halved(let failure): halved(failure, writer)
         case .rotten(let segment, let fault): found(fault, in: segment)
         case .repaired(let end): repaired(end, writer)
@@ -98,11 +104,14 @@ final class FaceContent: ReplicaContent {
     }
 
     /// A merge and a fetch write below names that may be another shard's once this one is dropped.
-    var isWorking: Bool { merge != nil || copying.fetch != nil || halving.isRunning || repair.run != nil }
+    var isWorking: Bool {
+        merge != nil || copying.fetch != nil || halving.isRunning || drafting.isRunning || repair.run != nil
+    }
 
     private func cancelWork() {
         copying.fetch?.cancel()
         halving.cancel()
+        drafting.cancel()
         repair.run?.cancel()
     }
 
@@ -110,6 +119,7 @@ final class FaceContent: ReplicaContent {
     func finish(_ writer: ReplicaWriter<FaceContent>) {
         cancelWork()
         halving.job?.awaitEnd()
+        drafting.job?.awaitEnd()
         repair.run?.awaitEnd()
     }
 
@@ -198,6 +208,10 @@ enum FaceErrand: ReplicaErrand {
     case pin(@Sendable (ReplicaPin?) -> Void)
     /// Nobody makes a copy of what was pinned any more.
     case unpin
+    /// Files of the halves are to be made ahead.
+    case draft(SplitPlan)
+    /// That has come to an end for now; why, where it failed.
+    case drafted(ReplicaError?)
     /// The making of the halves' files ended; why, where it failed.
     case halved(ReplicaError?)
     /// A segment's file is not what was written.

@@ -32,6 +32,7 @@ final class ReplicaCondition: Sendable {
         var rotten: [UInt64: String] = [:]
         var closed: ShardError?
         var halves = Halves()
+        var draft: SplitPlan?
     }
 
     private let state = Mutex(State())
@@ -48,6 +49,10 @@ final class ReplicaCondition: Sendable {
     var closed: ShardError? { state.withLock { $0.closed } }
 
     var halves: Halves { state.withLock { $0.halves } }
+
+    /// Of which plan the halves' files are drafted.
+    var draft: SplitPlan? { state.withLock { $0.draft } }
+    func setDraft(_ plan: SplitPlan?) { state.withLock { $0.draft = plan } }
 
     func setHalves(_ halves: Halves) { state.withLock { $0.halves = halves } }
     func setRole(_ role: Role) { state.withLock { $0.role = role } }

@@ -33,6 +33,11 @@ extension ShardState {
             try database.cachedStatement(sql: table)
                 .execute(arguments: [Data(token.bits.bytes), Data(id.bits.bytes), Int64(index.value)])
         }
+        try forgetRequests(before: index, in: database)
+    }
+
+    /// Those that are old when records are applied as far as `index`.
+    static func forgetRequests(before index: LogIndex, in database: Database) throws {
         guard index.value > Limits.requestsRemembered else { return }
         for table in ["enrolment", "deletion"] {
             try database.cachedStatement(sql: "DELETE FROM \(table) WHERE lsn <= ?")
@@ -40,11 +45,13 @@ extension ShardState {
         }
     }
 
-    /// Copies what `source` remembers.
-    static func copyRequests(_ source: Database, _ target: Database) throws {
+    /// Copies what `source` remembers of records behind `index`.
+    static func copyRequests(_ source: Database, _ target: Database, after index: LogIndex = .zero) throws {
         for table in ["enrolment", "deletion"] {
-            let rows = try Row.fetchCursor(source, sql: "SELECT token, id, lsn FROM \(table)")
-            let insert = try target.cachedStatement(sql: "INSERT INTO \(table) (token, id, lsn) VALUES (?, ?, ?)")
+            let rows = try Row.fetchCursor(
+                source, sql: "SELECT token, id, lsn FROM \(table) WHERE lsn > ?", arguments: [Int64(index.value)])
+            let insert = try target.cachedStatement(
+                sql: "INSERT OR REPLACE INTO \(table) (token, id, lsn) VALUES (?, ?, ?)")
             while let row = try rows.next() {
                 try insert.execute(arguments: [row["token"] as Data, row["id"] as Data, row["lsn"] as Int64])
             }

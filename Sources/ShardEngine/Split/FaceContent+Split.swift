@@ -10,7 +10,7 @@ struct Halving {
 
     fileprivate(set) var job: HalvingJob?
     /// What is to be done is done: the files are made, released or removed.
-    fileprivate var isSettled = false
+    fileprivate(set) var isSettled = false
     fileprivate var notBefore: ContinuousClock.Instant?
 
     static let idle = Halving()
@@ -38,10 +38,14 @@ extension FaceContent {
             !writer.isReplaced,
             halving.notBefore.map({ $0 <= .now }) ?? true
         else { return }
+        if let split, drafting.plan != split.plan { forgetDraft() }
+        // The last of a draft is soon there.
+        guard !drafting.isRunning else { return }
         halving.notBefore = nil
         do throws(ReplicaError) {
             try settleSplit(writer)
         } catch {
+            halvingFailed(error, writer)
             postponeSplit(error, writer)
         }
     }
@@ -59,13 +63,23 @@ extension FaceContent {
         for shard in shards where try !folder.hasHalf(shard, at: end) { made = false }
         // Also once the shard was released: the copies that had files may be lost before it is published.
         guard !made else { return settled(made: true) }
-        if writer.applied > store.flushedThrough { try flush(through: writer.applied) }
-        let job = HalvingJob(
-            descriptor, split, tree: tree.tree, segments: store.flushedFiles.segments,
-            state: try StateSnapshot(of: state),
-            in: folder)
+        let draft = drafting.draft(of: split.plan)
+        if draft == nil { try folder.removeDraft() }
+        let job = try halvingJob(split.plan, .halves(split.end), over: draft, writer)
+        drafting.forget()
         logger.notice("a shard is being split", metadata: ["shard": "\(descriptor.shard)"])
-        start(job, writer)
+        halving.job = job
+        run(job, writer) { .halved($0) }
+    }
+
+    /// Of all that is applied.
+    func halvingJob(
+        _ plan: SplitPlan, _ aim: HalvingJob.Aim, over draft: HalvesDraft?, _ writer: ReplicaWriter<FaceContent>
+    ) throws(ReplicaError) -> HalvingJob {
+        if writer.applied > store.flushedThrough { try flush(through: writer.applied) }
+        return HalvingJob(
+            descriptor, plan, aim, over: draft, tree: tree.tree, segments: store.flushedFiles.segments,
+            state: try StateSnapshot(of: state), in: copying.folder)
     }
 
     private func settled(made: Bool) {
@@ -73,14 +87,16 @@ extension FaceContent {
         published.condition.setHalves(.init(areMade: made))
     }
 
-    private func start(_ job: HalvingJob, _ writer: ReplicaWriter<FaceContent>) {
-        halving.job = job
+    func run(
+        _ job: HalvingJob, _ writer: ReplicaWriter<FaceContent>,
+        _ errand: @escaping @Sendable (ReplicaError?) -> FaceErrand
+    ) {
         let inbox = writer.inbox
         let thread = Thread {
             var failure: ReplicaError?
             do throws(ReplicaError) { try job.run() } catch { failure = error }
             // A closed inbox means that the replica is stopping: what is there is found at its next open.
-            _ = inbox.add(.errand(.halved(failure)))
+            _ = inbox.add(.errand(errand(failure)))
         }
         thread.name = "facet-split"
         thread.start()
@@ -89,15 +105,19 @@ extension FaceContent {
     func halved(_ failure: ReplicaError?, _ writer: ReplicaWriter<FaceContent>) {
         halving.job = nil
         guard let failure, split != nil, !writer.isEnding else { return }
-        if case .segments(let fault) = failure, let segment = fault.rottenSegment { found(fault, in: segment) }
+        halvingFailed(failure, writer)
         postponeSplit(failure, writer)
     }
 
     /// Whatever it was, the shard is as it was, and answers: it is tried again, and an operator may give it up.
-    private func postponeSplit(_ error: ReplicaError, _ writer: ReplicaWriter<FaceContent>) {
+    func halvingFailed(_ error: ReplicaError, _ writer: ReplicaWriter<FaceContent>) {
+        if case .segments(let fault) = error, let segment = fault.rottenSegment { found(fault, in: segment) }
         logger.warning(
             "the halves of a shard are not made yet",
             metadata: ["shard": "\(descriptor.shard)", "reason": "\(error.text)"])
+    }
+
+    private func postponeSplit(_ error: ReplicaError, _ writer: ReplicaWriter<FaceContent>) {
         published.condition.setHalves(.init(areMade: false, trouble: error.text))
         halving.notBefore = .now + Halving.pause
     }

@@ -11,10 +11,11 @@ struct HalfOfShard {
     let root: LeafID
     /// The bucket of the shard's tree that becomes the half's root.
     let child: LeafID
-    let end: LogPoint
+    /// What it is made of was applied as far as this.
+    let through: LogIndex
     /// Of the shard.
     let tree: BucketTree
-    /// Rows of the shard's segments that are the half's, by segment.
+    /// Rows of the shard's segments that are the half's, by segment: those that its files lack.
     let rows: [UInt64: RowBitmap]
 
     func holds(_ place: RowPlace) -> Bool { rows[place.segment]?.contains(Int(place.row)) ?? false }

@@ -7,6 +7,7 @@ import StorageIO
 extension ShardFolder {
     private static let halvesName = "halves"
     private static let makingSuffix = ".making"
+    private static let draftName = "draft"
 
     private var halves: String { path + "/" + Self.halvesName }
     private func halves(at end: LogIndex) -> String { halves + "/" + String(end.value) }
@@ -18,6 +19,30 @@ extension ShardFolder {
     func halfInTheMaking(_ shard: ShardID, at end: LogIndex) -> ShardFolder {
         let half = half(shard, at: end)
         return ShardFolder(path: half.path + Self.makingSuffix, like: half)
+    }
+
+    private var drafts: String { halves + "/" + Self.draftName }
+
+    /// Files of a half that are made before the split begins; nothing in it counts.
+    func draft(of shard: ShardID) -> ShardFolder { ShardFolder(of: shard, in: drafts, on: files) }
+
+    /// The drafted files are those of a half in the making now.
+    func takeDraft(of shard: ShardID, at end: LogIndex) throws(ReplicaError) {
+        let making = halfInTheMaking(shard, at: end)
+        do throws(FileError) {
+            try files.createDirectory(halves(at: end))
+            try files.rename(draft(of: shard).path, to: making.path)
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    func removeDraft() throws(ReplicaError) {
+        do throws(FileError) {
+            if try files.exists(drafts) { try files.removeDirectoryTree(drafts) }
+        } catch {
+            throw .file(error)
+        }
     }
 
     /// Whether the half's files are whole, here or in their own place already.
@@ -101,7 +126,7 @@ extension ShardFolder {
     func keepHalves(at end: LogIndex) throws(ReplicaError) {
         do throws(FileError) {
             guard try files.exists(halves) else { return }
-            for name in try files.list(halves) where name != String(end.value) {
+            for name in try files.list(halves) where name != String(end.value) && name != Self.draftName {
                 try files.removeDirectoryTree(halves + "/" + name)
             }
         } catch {

@@ -30,7 +30,8 @@ extension ShardMachine {
         return .stepped
     }
 
-    private func refusal(of plan: SplitPlan) -> String? {
+    /// Why the shard cannot be split so.
+    func refusal(of plan: SplitPlan) -> String? {
         let root = tree.tree.roots[0]
         guard tree.tree.division(of: root) != nil else {
             return

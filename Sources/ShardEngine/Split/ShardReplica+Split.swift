@@ -6,11 +6,24 @@ extension ShardReplica {
     func split(_ step: SplitStep, _ call: ShardCall) async throws(ShardError) -> SplitProgress {
         switch step {
         case .look: break
+        case .draft(let plan): return try draft(plan)
         case .begin(let plan): _ = try await write(.split(.begin(plan)), call)
         case .release: _ = try await write(.split(.release), call)
         case .abort: _ = try await write(.split(.abort), call)
         }
         return try splitProgress()
+    }
+
+    private func draft(_ plan: SplitPlan) throws(ShardError) -> SplitProgress {
+        var progress = try splitProgress()
+        guard progress.stage == .whole else { return progress }
+        if let reason = ShardMachine(tree: published.current.tree).refusal(of: plan) {
+            throw .writesRefused(descriptor.shard, reason: reason)
+        }
+        if let refusal = inbox.add(.errand(.draft(plan))) { throw refusal }
+        progress.hasDraft = published.condition.draft == plan
+        progress.trouble = published.condition.halves.trouble
+        return progress
     }
 }
 

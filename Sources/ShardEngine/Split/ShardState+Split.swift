@@ -32,26 +32,31 @@ extension ShardState {
         try database.execute(sql: "UPDATE meta SET split = ?", arguments: [Data(split?.bytes ?? [])])
     }
 
-    /// Fills this state, which is new, with what `snapshot` holds of one half. Where rows stand it leaves open.
-    func fill(_ half: HalfOfShard, from snapshot: StateSnapshot) throws(ReplicaError) {
+    /// Fills this state, which is new, with what `snapshot` holds of one half. Where rows stand it leaves open. Long;
+    /// `isWanted` throws where it is in vain.
+    func fill(
+        _ half: HalfOfShard, from snapshot: StateSnapshot, isWanted: () throws(ReplicaError) -> Void
+    ) throws(ReplicaError) {
         try write { database in
             var faces = 0
             try snapshot.read { source in
-                faces = try Self.copyFaces(half, source, database)
+                faces = try Self.copyFaces(half, source, database, isWanted)
                 try Self.copyTombstones(source, database)
                 // Nobody can say at which half a request will be asked again.
                 try Self.copyRequests(source, database)
-                try Self.copyBuckets(half, source, database)
+                _ = try Self.copyBuckets(half, source, database)
             }
             try database.execute(
                 sql: "UPDATE meta SET applied = ?, faces = ?, roots = ?",
-                arguments: [Int64(half.end.index.value), faces, String(half.root.value)])
+                arguments: [Int64(half.through.value), faces, String(half.root.value)])
             try database.execute(
                 sql: "UPDATE meta SET digest = ?", arguments: [Data(try Self.recount(database).bytes)])
         }
     }
 
-    private static func copyFaces(_ half: HalfOfShard, _ source: Database, _ target: Database) throws -> Int {
+    private static func copyFaces(
+        _ half: HalfOfShard, _ source: Database, _ target: Database, _ isWanted: () throws(ReplicaError) -> Void
+    ) throws -> Int {
         let rows = try Row.fetchCursor(
             source,
             sql: """
@@ -63,9 +68,8 @@ extension ShardState {
         let key = try target.cachedStatement(sql: "INSERT INTO face_key (key, count, live) VALUES (?, ?, 1)")
         var count = 0
         while let row = try rows.next() {
-            guard let place = StateRow(row).place else {
-                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a face of a flushed shard has no place")
-            }
+            try isWanted()
+            guard let place = StateRow(row).place else { throw Self.faceWithoutPlace }
             guard half.holds(place) else { continue }
             let leaf = half.leaf(LeafID(row["leaf"]))
             try face.execute(arguments: [
@@ -77,6 +81,10 @@ extension ShardState {
         return count
     }
 
+    static var faceWithoutPlace: DatabaseError {
+        DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a face of a flushed shard has no place")
+    }
+
     /// Nobody can say to which half a face that is gone belonged: both know that it was.
     private static func copyTombstones(_ source: Database, _ target: Database) throws {
         let keys = try Row.fetchCursor(source, sql: "SELECT key, count FROM face_key WHERE live = 0")
@@ -84,17 +92,26 @@ extension ShardState {
         while let row = try keys.next() { try key.execute(arguments: [row["key"] as Data, row["count"] as Int64]) }
     }
 
-    private static func copyBuckets(_ half: HalfOfShard, _ source: Database, _ target: Database) throws {
-        let rows = try Row.fetchCursor(source, sql: "SELECT id, parent, centroid, lsn FROM bucket ORDER BY id")
+    /// Returns what the new rows are.
+    static func copyBuckets(
+        _ half: HalfOfShard, after index: LogIndex = .zero, _ source: Database, _ target: Database
+    ) throws -> [StateDigest.Item] {
+        var items: [StateDigest.Item] = []
+        let rows = try Row.fetchCursor(
+            source, sql: "SELECT id, parent, centroid, lsn FROM bucket WHERE lsn > ? ORDER BY id",
+            arguments: [Int64(index.value)])
         let bucket = try target.cachedStatement(
             sql: "INSERT INTO bucket (id, parent, centroid, lsn) VALUES (?, ?, ?, ?)")
         while let row = try rows.next() {
             guard half.tree.isBelow(LeafID(row["id"]), half.child) else { continue }
-            try bucket.execute(arguments: [
-                row["id"] as Int64, Int64(half.leaf(LeafID(row["parent"])).value), row["centroid"] as Data,
-                row["lsn"] as Int64,
-            ])
+            let parent = half.leaf(LeafID(row["parent"]))
+            let (id, centroid, lsn) = (row["id"] as Int64, row["centroid"] as Data, row["lsn"] as Int64)
+            try bucket.execute(arguments: [id, Int64(parent.value), centroid, lsn])
+            items.append(
+                .bucket(
+                    id: LeafID(UInt32(id)), parent: parent, centroid: [UInt8](centroid), at: LogIndex(UInt64(lsn))))
         }
+        return items
     }
 }
 
