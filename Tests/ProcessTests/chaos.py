@@ -20,7 +20,8 @@ from namespaces import SwitchedLab
 
 WIDE = "chaos-wide"
 STEADY = [f"chaos-{number}" for number in range(1, 5)]
-# Faces that nobody asks for, so that each steady shard has a segment that may rot: more than a copy holds in memory alone.
+# Faces that nobody asks for, so that each steady shard has a segment that may rot, more than a copy holds in memory alone, and
+# may be split.
 CROWD = 4_200
 # After the last fault everything must be as if there had been none within this.
 HEALED_SECONDS = 90
@@ -38,6 +39,8 @@ class Report:
     off_record: list[str]
     healed_after: float
     faces: int
+    # Of the steady collections, at the end.
+    shards: int
     gaps: list[float] = field(default_factory=list)
 
     def problems(self) -> list[str]:
@@ -52,7 +55,8 @@ class Report:
         faults = Counter(outage.fault.kind for outage in self.injector.outages)
         lines = [
             f"chaos of seed {self.seed}, {self.seconds:.0f} s",
-            f"  {len(self.injector.outages)} faults: {spelled(faults)}; {self.injector.rotten} bytes of segments rotten",
+            f"  {len(self.injector.outages)} faults: {spelled(faults)}; {self.injector.rotten} bytes of segments rotten, "
+            f"{len(STEADY)} shards split into {self.shards}",
             f"  {len(history)} operations on {self.faces} faces: {spelled(kinds)}; {unknown} without an outcome",
             f"  {len(judgement.lost)} lost, {len(judgement.returned)} returned, "
             f"{len(judgement.violations)} faces not linearizable",
@@ -115,7 +119,7 @@ class Chaos:
             "etcd": [member.label for member in lab.etcd],
         }
         self.faults: list[Fault] = schedule(seed, seconds, groups, kinds)
-        self.injector = Injector(lab, self.faults)
+        self.injector = Injector(lab, self.faults, divided=STEADY)
         self.record = Record()
         self.faces = Faces([WIDE, *STEADY], seed)
 
@@ -123,7 +127,7 @@ class Chaos:
         for name in (WIDE, *STEADY):
             body = {"CollectionId": name, "Shards": 4 if name == WIDE else 1}
             self.lab.coordinators[0].call("FacetService.CreateCollection", body)
-        if any(fault.kind == "rot" for fault in self.faults):
+        if any(fault.kind in ("rot", "split") for fault in self.faults):
             for number, name in enumerate(STEADY):
                 self._crowd(name, number)
         with Clients(list(self.lab.coordinators), self.faces, self.record, STEADY, self.seed):
@@ -142,7 +146,8 @@ class Chaos:
         steady = {name: self.record.writes[name] for name in STEADY}
         return Report(
             self.seed, self.seconds, self.record, self.injector, judgement, aftermath.off_record(), healed - ended,
-            len(self.faces.all()), write_gaps(self.injector.outages, steady, healed),
+            len(self.faces.all()), sum(len(self.lab.shards(name)) for name in STEADY),
+            write_gaps(self.injector.outages, steady, healed),
         )
 
     def _crowd(self, collection: str, seed: int) -> None:

@@ -1,5 +1,6 @@
 """Faults of a cluster in an order that a seed decides, and what makes and mends each."""
 
+import http.client
 import random
 import threading
 import time
@@ -9,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster import Lab
+from cluster import Coordinator, Lab
+from harness import CallFailed
 from namespaces import SwitchedLab
 from proxy import Link, Network, Way
 
@@ -62,7 +64,7 @@ class Fault:
     kind: str
     target: str
     others: tuple[str, ...] = ()
-    # Seconds of delay, bytes in a second, or what a rotten place is chosen by.
+    # Seconds of delay, bytes in a second, or what a rotten place or a shard is chosen by.
     amount: float = 0
 
     def __str__(self) -> str:
@@ -86,6 +88,7 @@ KINDS: dict[str, tuple[int, str, tuple[float, float]]] = {
     "silence": (1, "nodes", (0.5, 8)),
     "drop connections": (1, "nodes", (0, 0)),
     "rot": (2, "nodes", (0, 0)),
+    "split": (2, "coordinators", (0, 0)),
     "slow": (1, "nodes", (1, 6)),
     "narrow": (1, "nodes", (1, 6)),
 }
@@ -133,7 +136,7 @@ def _fault(
             return Fault(at, lasts, kind, target, (generator.choice(groups["coordinators"]),))
         case "deafen" | "silence" | "drop connections":
             return Fault(at, lasts, kind, target, (*nodes, *groups["coordinators"]))
-        case "rot":
+        case "rot" | "split":
             return Fault(at, lasts, kind, target, (), generator.random())
         case "slow":
             return Fault(at, lasts, kind, target, everybody, generator.uniform(0.02, 0.4))
@@ -175,6 +178,8 @@ class Injector:
     relaunched: dict[str, float] = field(default_factory=dict)
     # Bytes of segments that were turned.
     rotten: int = 0
+    # Collections whose shards are split.
+    divided: list[str] = field(default_factory=list)
 
     def run(self, ending: threading.Event) -> None:
         """Returns when the last fault is mended, or sooner when `ending` is set; then `heal`."""
@@ -230,6 +235,10 @@ class Injector:
                 lab.drop(one, others)
             case "rot":
                 self.rotten += rot(lab.folder / fault.target, fault.amount)
+            case "split":
+                coordinator = next(one for one in lab.coordinators if one.label == fault.target)
+                # Where other faults are, an answer may take as long as a request may.
+                threading.Thread(target=split, args=(coordinator, self.divided, fault.amount), daemon=True).start()
             case _ if isinstance(lab, WiredLab):
                 trouble(lab.network, fault)
 
@@ -241,7 +250,7 @@ class Injector:
                 self.lab.member(fault.target).launch()
             case "pause":
                 self.lab.member(fault.target).resume()
-            case "rot":
+            case "rot" | "split":
                 pass
             case _:
                 self.lab.mend({fault.target}, set(fault.others))
@@ -264,6 +273,19 @@ def rot(data: Path, choice: float) -> int:
         except FileNotFoundError:
             continue
     return 0
+
+
+def split(coordinator: Coordinator, collections: list[str], choice: float) -> None:
+    """Asks for one shard to be replaced by two; the coordinators go on with it by themselves, or it is refused."""
+    generator = random.Random(choice)
+    try:
+        status = coordinator.call("FacetService.GetStatus", {}).json
+        found = [entry["Shards"] for entry in status["Collections"] if entry["CollectionId"] in collections]
+        # The same shard until it is split: the more faces one has, the longer it takes.
+        largest = max(generator.choice(found), key=lambda shard: (shard.get("Faces") or 0, shard["Shard"]))
+        coordinator.call("FacetService.SplitShard", {"Shard": largest["Shard"]})
+    except (CallFailed, OSError, http.client.HTTPException):
+        return
 
 
 def trouble(network: Network, fault: Fault) -> None:

@@ -67,6 +67,7 @@ extension FaceContent {
         if draft == nil { try folder.removeDraft() }
         let job = try halvingJob(split.plan, .halves(split.end), over: draft, writer)
         drafting.forget()
+        published.condition.setDraft(nil)
         logger.notice("a shard is being split", metadata: ["shard": "\(descriptor.shard)"])
         halving.job = job
         run(job, writer) { .halved($0) }
