@@ -115,8 +115,12 @@ def test_a_copy_is_moved_to_a_node_that_has_the_key(lab: Lab) -> None:
         searchers.wait_for(10)
         old = decides(lab)
         assert "of the operators' account" in move(lab, old, free, environment=own)
-        assert "the same command goes on with it" in move(lab, old, free, "--timeout", "3", environment=operators)
-        assert "its key file" in free.log
+        # The node learns from the registers that it is to have a copy, a moment later than whoever wrote them.
+        def is_asked_for_its_key() -> bool:
+            assert "the same command goes on with it" in move(lab, old, free, "--timeout", "3", environment=operators)
+            return "its key file" in free.log
+
+        lab.coordinators[0].wait_until("asked for its key", is_asked_for_its_key, seconds=30)
         for file in ("key", "ledger-key"):
             shutil.copy(lab.folder / old.label / file, lab.folder / free.label / file)
         said = move(lab, old, free, "--timeout", "60", environment=operators)
