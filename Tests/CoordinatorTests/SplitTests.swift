@@ -51,7 +51,9 @@ import Testing
         let bench = try await Bench()
         let shard = try await bench.shards()[0]
         _ = try await bench.cluster.index.splitShard(shard.id, in: bench.cluster.context())
-        while try await !bench.ask(shard, { .draft($0) }).hasDraft { try await Task.sleep(for: .milliseconds(5)) }
+        for _ in 0..<4_000 where try await !bench.ask(shard, { .draft($0) }).hasDraft {
+            try await Task.sleep(for: .milliseconds(5))
+        }
         let new = try await bench.enrol(Self.faces..<Self.faces + 3_000)
         let old = try await bench.enrol(0..<80)
         _ = try await bench.cluster.index.deleteFaces(
