@@ -53,6 +53,8 @@ extension FaceContent {
         published.condition.setDraft(nil)
         published.condition.setHalves(.init(areMade: false, trouble: error.text))
         halvingFailed(error, writer)
+        // The disk may be full, and the shard takes writes.
+        removeDraft()
     }
 
     /// Nobody wants the shard split any more, or it is split otherwise.
